@@ -1,1 +1,6 @@
-export {};
+export {
+  LocalProtocolError,
+  RemoteProtocolError,
+  type LocalErrorCode,
+  type RemoteErrorCode,
+} from "./errors.ts";
