@@ -173,7 +173,7 @@ function scalarBytes(value: unknown): Uint8Array {
     if (!Number.isSafeInteger(value) || value < 0) {
       throw new RangeError(`${value} is not an integer from 0 to 2^53 - 1`);
     }
-    return uintToBytes(BigInt(value));
+    return value > 0 && value < 0x100 ? Uint8Array.of(value) : uintToBytes(BigInt(value));
   }
   throw new TypeError(`${value === null ? "null" : typeof value} has no RLP encoding`);
 }
