@@ -79,7 +79,8 @@ describe("parsing", () => {
   });
 
   test("refuses what is not a string", () => {
-    expect(() => parseEnode(undefined as any)).toThrow(TypeError);
+    const wrong: any = undefined;
+    expect(() => parseEnode(wrong)).toThrow(TypeError);
   });
 
   test("throws nothing but EnodeError on any text", () => {
