@@ -1,0 +1,122 @@
+import { bytesEqual, Enr, toHex } from "@heddle/identity";
+import type { Enode } from "@heddle/identity";
+
+import type { ServerConfig } from "./config.ts";
+import { sleep } from "./clock.ts";
+import type { Dialer } from "./dialer.ts";
+import { FairMix } from "./fairmix.ts";
+import type { PeerSet } from "./peer-set.ts";
+
+/** What the candidate loop works with. */
+export interface CandidateOptions {
+  readonly config: ServerConfig;
+  readonly nodeId: Uint8Array;
+  readonly dialer: Dialer;
+  readonly peers: PeerSet;
+  /** Aborts when the server stops. */
+  readonly signal: AbortSignal;
+}
+
+/** How long the loop waits at most before it looks again whether there is room, in milliseconds. */
+const RECHECK_MS = 1_000;
+
+/** Candidates remembered as dialed lately; the oldest go first. */
+const MAX_HISTORY = 10_000;
+
+/**
+ * Keeps the dialed share of the peers filled from the candidate sources, drawn from in turn.
+ *
+ * A candidate is passed over when it is ourselves, connected, being dialed, outside the allowed
+ * ranges, without a TCP port, or was dialed within the last `dialHistoryMs`.
+ */
+export class CandidateLoop {
+  readonly #options: CandidateOptions;
+  readonly #mix: FairMix<Enode | Enr>;
+  readonly #history = new Map<string, number>();
+  #dialing = 0;
+  #wake: (() => void) | undefined;
+
+  constructor(options: CandidateOptions) {
+    this.#options = options;
+    const { config, signal } = options;
+    this.#mix = new FairMix({
+      signal,
+      onError: (error) => config.logger.warn("a candidate source failed", { error }),
+    });
+    for (const source of config.candidates) this.#mix.add(source);
+    for (const protocol of config.protocols) {
+      const source = protocol.dialCandidates?.(signal);
+      if (source !== undefined) this.#mix.add(source);
+    }
+  }
+
+  /** Runs until the signal aborts or every source is at its end. */
+  async run(): Promise<void> {
+    const { signal } = this.#options;
+    if (this.#mix.size === 0) return;
+    try {
+      for await (const candidate of this.#mix) {
+        await this.#room();
+        if (signal.aborted) return;
+        const node = candidate instanceof Enr ? candidate.toEnode() : candidate;
+        if (node !== undefined && this.#isWorthDialing(node)) this.#start(node);
+      }
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+  }
+
+  /** Something changed: look again whether there is room. */
+  wake(): void {
+    this.#wake?.();
+  }
+
+  /** Slots as go-ethereum counts them: twice what is missing, so that failing dials cost no time. */
+  #slots(): number {
+    const { config, peers } = this.#options;
+    const missing = Math.min(config.maxDialed - peers.dialedCount, config.maxPeers - peers.size);
+    return Math.min(2 * missing, config.limits.maxPendingDials) - this.#dialing;
+  }
+
+  async #room(): Promise<void> {
+    const { config, signal } = this.#options;
+    while (this.#slots() <= 0 && !signal.aborted) {
+      const woken = new AbortController();
+      this.#wake = () => woken.abort();
+      signal.addEventListener("abort", this.#wake, { once: true });
+      await sleep(config.clock, RECHECK_MS, woken.signal).catch(() => undefined);
+      signal.removeEventListener("abort", this.#wake);
+      this.#wake = undefined;
+    }
+  }
+
+  #isWorthDialing(node: Enode): boolean {
+    const { config, nodeId, dialer, peers } = this.#options;
+    if (node.tcpPort === 0 || bytesEqual(node.id, nodeId)) return false;
+    if (peers.get(node.id) !== undefined || dialer.isDialing(node.id)) return false;
+    if (config.allow !== undefined && !config.allow.contains(node.host)) return false;
+    return !this.#wasDialedLately(toHex(node.id));
+  }
+
+  #wasDialedLately(key: string): boolean {
+    const { config } = this.#options;
+    const now = config.clock.now();
+    for (const [oldest, at] of this.#history) {
+      if (now - at < config.limits.dialHistoryMs && this.#history.size < MAX_HISTORY) break;
+      this.#history.delete(oldest);
+    }
+    if (this.#history.has(key)) return true;
+    this.#history.set(key, now);
+    return false;
+  }
+
+  #start(node: Enode): void {
+    this.#dialing += 1;
+    const done = (): void => {
+      this.#dialing -= 1;
+      this.wake();
+    };
+    // The outcome is told as an event; here only the slot matters.
+    this.#options.dialer.dial(node).then(done, done);
+  }
+}

@@ -1,0 +1,157 @@
+import { encodeRlp } from "@heddle/identity";
+import type { RlpInput } from "@heddle/identity";
+
+import type { SharedCapability } from "./capability.ts";
+import { count } from "./counters.ts";
+import type { ProtocolCounters } from "./counters.ts";
+import { LocalProtocolError } from "./errors.ts";
+import type { Inbox } from "./inbox.ts";
+import { messageCost } from "./inbox.ts";
+import type { Message } from "./message.ts";
+import { OutQueue } from "./outbox.ts";
+import type { Outgoing } from "./outbox.ts";
+import type { MessageReadWriter, Protocol, ReadOptions } from "./protocol.ts";
+
+/** The largest payload that can be sent, in bytes: RLPx sizes have 24 bits. */
+export const MAX_MESSAGE_SIZE: number = 2 ** 24 - 1;
+
+/** Bounds of what one protocol may have waiting to be sent, in bytes of cost. */
+export interface SendLimits {
+  /** `send()` resolves at once below it. */
+  readonly highWaterMark: number;
+  /** `send()` rejects above it: somebody does not await. */
+  readonly maxQueued: number;
+}
+
+/** What a channel asks of the mux it belongs to. */
+export interface ChannelOwner {
+  enqueue(queue: OutQueue, item: Outgoing): void;
+  provide(context: unknown): void;
+  sent(code: number, payload: Uint8Array): void;
+}
+
+const ACCEPTED: Promise<void> = Promise.resolve();
+
+/** One shared protocol on one connection: its inbox, its outgoing queue and the `rw` of its `run`. */
+export class Channel implements MessageReadWriter {
+  readonly capability: SharedCapability<Protocol>;
+  readonly inbox: Inbox;
+  readonly queue: OutQueue = new OutQueue();
+  readonly counters: ProtocolCounters;
+  readonly #owner: ChannelOwner;
+  readonly #limits: SendLimits;
+  #error: Error | undefined;
+  /** Taken by the reader and not granted again yet, in bytes. */
+  ungranted = 0;
+  /** Set while the inbox is full: fires when nothing has been taken for too long. */
+  stallTimer: unknown;
+  /** False when a protocol it requires is not shared: its messages are discarded. */
+  isRunnable = true;
+
+  constructor(options: {
+    capability: SharedCapability<Protocol>;
+    inbox: Inbox;
+    counters: ProtocolCounters;
+    owner: ChannelOwner;
+    limits: SendLimits;
+  }) {
+    this.capability = options.capability;
+    this.inbox = options.inbox;
+    this.counters = options.counters;
+    this.#owner = options.owner;
+    this.#limits = options.limits;
+  }
+
+  get version(): number {
+    return this.capability.version;
+  }
+
+  /** `name/version`. */
+  get label(): string {
+    return `${this.capability.name}/${this.capability.version}`;
+  }
+
+  /** The code as people read it: `foo/2 blob(0x04)`. */
+  describe(code: number): string {
+    const hex = `0x${code.toString(16).padStart(2, "0")}`;
+    const name = this.capability.protocol.messageNames?.[code];
+    return name === undefined ? `${this.label} ${hex}` : `${this.label} ${name}(${hex})`;
+  }
+
+  read(options?: ReadOptions): Promise<Message> {
+    return this.inbox.read(options);
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Message, undefined> {
+    return this.inbox.iterate();
+  }
+
+  send(code: number, value: RlpInput): Promise<void> {
+    return this.sendEncoded(code, encodeRlp(value));
+  }
+
+  sendItems(code: number, ...items: readonly RlpInput[]): Promise<void> {
+    return this.sendEncoded(code, encodeRlp(items));
+  }
+
+  sendEncoded(code: number, payload: Uint8Array): Promise<void> {
+    const refusal = this.#refuse(code, payload);
+    if (refusal !== undefined) return Promise.reject(refusal);
+    if (this.#error !== undefined) return this.#failed(this.#error);
+    const msgId = this.capability.offset + code;
+    this.#owner.sent(code, payload);
+    count(this.counters.out, code, payload.length);
+    if (
+      this.queue.cost < this.#limits.highWaterMark &&
+      payload.length < this.#limits.highWaterMark
+    ) {
+      this.#owner.enqueue(this.queue, { msgId, payload });
+      return ACCEPTED;
+    }
+    const accepted = new Promise<void>((resolve, reject) => {
+      this.#owner.enqueue(this.queue, { msgId, payload, accepted: resolve, failed: reject });
+    });
+    // The connection's end must not bring down a process that did not await this send.
+    accepted.catch(() => undefined);
+    return accepted;
+  }
+
+  provide(context: unknown): void {
+    this.#owner.provide(context);
+  }
+
+  /** From now on sends reject with `error`. */
+  closeSending(error: Error): void {
+    this.#error ??= error;
+  }
+
+  #refuse(code: number, payload: Uint8Array): LocalProtocolError | undefined {
+    const { length } = this.capability;
+    if (!Number.isInteger(code) || code < 0 || code >= length) {
+      return new LocalProtocolError(
+        "ERR_P2P_CODE_RANGE",
+        `${this.label}: code must be an integer from 0 to ${length - 1}, got ${code}`,
+      );
+    }
+    if (payload.length > MAX_MESSAGE_SIZE) {
+      return new LocalProtocolError(
+        "ERR_P2P_MESSAGE_TOO_BIG",
+        `${this.describe(code)}: ${payload.length} bytes exceed ${MAX_MESSAGE_SIZE}`,
+      );
+    }
+    const { maxQueued } = this.#limits;
+    if (this.queue.size > 0 && this.queue.cost + messageCost(payload) > maxQueued) {
+      return new LocalProtocolError(
+        "ERR_P2P_SEND_QUEUE_FULL",
+        `${this.describe(code)}: ${this.queue.cost} bytes wait already, at most ${maxQueued} may; await send()`,
+      );
+    }
+    return undefined;
+  }
+
+  #failed(error: Error): Promise<void> {
+    const promise = Promise.reject(error);
+    promise.catch(() => undefined);
+    return promise;
+  }
+}

@@ -1,0 +1,312 @@
+import type { Clock } from "./clock.ts";
+import { DisconnectReason } from "./disconnect.ts";
+import { TimeoutError } from "./errors.ts";
+import { Outbox } from "./outbox.ts";
+import type { OutQueue } from "./outbox.ts";
+import type { Session, WireMessage } from "./session.ts";
+import type { ByteStream } from "./stream.ts";
+
+/** How many bytes of frames are gathered into one write to the stream. */
+const BATCH_BYTES = 64 * 1024;
+
+/**
+ * Runs after the current turn and its microtasks: a loop that awaits accepted sends fills a batch
+ * before the batch leaves. Outside Node a timer does the same a little later.
+ */
+const defer: (task: () => void) => void =
+  typeof process === "object" && typeof process.nextTick === "function"
+    ? (task) => process.nextTick(task)
+    : (task) => void globalThis.setTimeout(task, 0);
+
+/** What the owner of a {@link Connection} is told. */
+export interface ConnectionEvents {
+  /** One message arrived. Throwing means that the peer broke the protocol. */
+  message(message: WireMessage): void;
+  /** The connection cannot go on: the stream ended, or the peer or a deadline broke it. Once. */
+  failed(error: Error): void;
+}
+
+/** Bounds of a connection, in milliseconds. */
+export interface ConnectionLimits {
+  /** How long the stream may stay unwritable with bytes waiting. */
+  readonly writeTimeoutMs: number;
+  /** How long the other side gets to take the last bytes and close, after ours are written. */
+  readonly drainTimeoutMs: number;
+}
+
+/** The stream ended without a Disconnect. */
+export class StreamEndedError extends Error {
+  override readonly name: string = "StreamEndedError";
+  readonly code: string = "ERR_P2P_STREAM_ENDED";
+
+  constructor(cause?: Error) {
+    super(
+      cause === undefined ? "the stream ended without a Disconnect" : cause.message,
+      cause === undefined ? undefined : { cause },
+    );
+  }
+}
+
+/**
+ * One session on one stream: the reading loop, the batched writer, and the orderly end of both.
+ *
+ * Messages pushed in one turn of the event loop leave in one write. It reads only while not paused;
+ * what has been read is always delivered.
+ */
+export class Connection {
+  readonly session: Session;
+  readonly outbox: Outbox = new Outbox();
+  readonly #stream: ByteStream;
+  readonly #clock: Clock;
+  readonly #limits: ConnectionLimits;
+  #events: ConnectionEvents;
+  #isPaused = true;
+  #isReading = false;
+  #isHeld = false;
+  #failure: Error | undefined;
+  #isFlushScheduled = false;
+  #isBlocked = false;
+  #state: "open" | "draining" | "closed" = "open";
+  #writeTimer: unknown;
+  #drainTimer: unknown;
+  #onClosed: (() => void)[] = [];
+  #onFlushed: (() => void) | undefined;
+  /** When bytes last arrived, on the clock's monotonic scale. */
+  lastRead: number;
+  /** Bytes received and sent, on the wire. */
+  bytesIn = 0;
+  bytesOut = 0;
+
+  constructor(
+    session: Session,
+    options: { clock: Clock; limits: ConnectionLimits; events: ConnectionEvents },
+  ) {
+    this.session = session;
+    this.#stream = session.stream;
+    this.#clock = options.clock;
+    this.#limits = options.limits;
+    this.#events = options.events;
+    this.lastRead = options.clock.now();
+    this.#stream.open({
+      data: (chunk) => this.#onData(chunk),
+      drain: () => this.#onDrain(),
+      end: () => this.#onEnd(),
+      close: (error) => this.#onClose(error),
+    });
+  }
+
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  /** Hands the connection to its next owner, who also learns of a failure that came in between. */
+  handTo(events: ConnectionEvents): void {
+    this.#events = events;
+    const failure = this.#failure;
+    if (failure !== undefined) queueMicrotask(() => events.failed(failure));
+  }
+
+  /** Stops delivering, too: the next owner starts with what is left in the codec. */
+  hold(): void {
+    this.#isHeld = true;
+    this.pause();
+  }
+
+  /** Stops reading the stream; what has arrived already is still delivered. */
+  pause(): void {
+    if (this.#isPaused) return;
+    this.#isPaused = true;
+    if (this.#state === "open") this.#stream.pause();
+  }
+
+  /** Starts reading, with what the codec holds already. */
+  resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#isHeld = false;
+    this.lastRead = this.#clock.now();
+    if (this.#state !== "open") return;
+    this.#deliver();
+    if (this.#isStill("open") && !this.#isPaused) this.#stream.resume();
+  }
+
+  /** Queues a base message; it leaves before everything else. */
+  sendBase(msgId: number, payload: Uint8Array): void {
+    if (this.#state !== "open") return;
+    this.outbox.pushBase({ msgId, payload });
+    this.scheduleFlush();
+  }
+
+  /** Something is in the outbox: write it at the end of this turn of the event loop. */
+  scheduleFlush(): void {
+    if (this.#isFlushScheduled || this.#isBlocked || this.#state !== "open") return;
+    this.#isFlushScheduled = true;
+    defer(() => {
+      this.#isFlushScheduled = false;
+      this.#flush();
+    });
+  }
+
+  /** Writes what waits now, because what follows changes how messages are sealed. */
+  flush(): void {
+    this.#flush();
+  }
+
+  /** Resolves when nothing that may leave waits in the outbox any more, or `ms` have passed. */
+  async flushed(ms: number): Promise<void> {
+    this.#flush();
+    if (this.#state !== "open" || !this.#isBlocked) return;
+    await new Promise<void>((resolve) => {
+      const timer = this.#clock.setTimeout(resolve, ms);
+      this.#onFlushed = () => {
+        this.#clock.clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  /**
+   * Ends our side: sends `last` (a base message), half-closes, and gives the other side time to read
+   * and to close. Input is discarded meanwhile, so that no reset destroys what we sent.
+   */
+  end(last?: { msgId: number; payload: Uint8Array }): void {
+    if (this.#state !== "open") return;
+    if (last !== undefined && this.session.codec.pendingBytes === 0) {
+      this.session.codec.push(last.msgId, last.payload);
+      this.#writeBatch();
+    }
+    this.#state = "draining";
+    this.#clearWriteTimer();
+    this.#stream.end();
+    this.#stream.resume();
+    this.#drainTimer = this.#clock.setTimeout(
+      () => this.#stream.destroy(),
+      this.#limits.drainTimeoutMs,
+    );
+  }
+
+  /** Ends both ways at once. */
+  destroy(): void {
+    this.#stream.destroy();
+  }
+
+  /** Resolves when the stream is gone. */
+  closed(): Promise<void> {
+    if (this.#state === "closed") return Promise.resolve();
+    return new Promise((resolve) => this.#onClosed.push(resolve));
+  }
+
+  #onData(chunk: Uint8Array): void {
+    this.bytesIn += chunk.length;
+    if (this.#state !== "open") return;
+    this.lastRead = this.#clock.now();
+    try {
+      this.session.codec.feed(chunk);
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    this.#deliver();
+  }
+
+  /** Delivers whole messages, even when one of them made us pause: they are read already. */
+  #deliver(): void {
+    if (this.#isReading) return;
+    this.#isReading = true;
+    try {
+      while (this.#state === "open" && !this.#isHeld) {
+        const message = this.session.codec.next();
+        if (message === undefined) break;
+        this.#events.message(message);
+      }
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.#isReading = false;
+    }
+  }
+
+  #flush(): void {
+    if (this.#state !== "open") return;
+    try {
+      while (!this.#isBlocked && this.#fillBatch()) this.#writeBatch();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Moves messages from the outbox into the codec until a batch is full; says whether there are any. */
+  #fillBatch(): boolean {
+    const { codec } = this.session;
+    while (codec.pendingBytes < BATCH_BYTES) {
+      const item = this.outbox.next();
+      if (item === undefined) break;
+      try {
+        codec.push(item.msgId, item.payload);
+      } catch (error) {
+        if (item.failed === undefined || !(error instanceof Error)) throw error;
+        item.failed(error);
+        continue;
+      }
+      item.accepted?.();
+    }
+    return codec.pendingBytes > 0;
+  }
+
+  #writeBatch(): void {
+    const bytes = this.session.codec.take();
+    this.bytesOut += bytes.length;
+    if (this.#stream.write(bytes)) return;
+    this.#isBlocked = true;
+    const { writeTimeoutMs } = this.#limits;
+    this.#writeTimer ??= this.#clock.setTimeout(() => {
+      this.#writeTimer = undefined;
+      this.#fail(new TimeoutError("write", writeTimeoutMs, DisconnectReason.networkError));
+    }, writeTimeoutMs);
+  }
+
+  #onDrain(): void {
+    this.#clearWriteTimer();
+    this.#isBlocked = false;
+    this.#flush();
+    if (!this.#isBlocked) {
+      this.#onFlushed?.();
+      this.#onFlushed = undefined;
+    }
+  }
+
+  #onEnd(): void {
+    if (this.#state === "draining") this.#stream.destroy();
+    else this.#fail(new StreamEndedError());
+  }
+
+  #onClose(error: Error | undefined): void {
+    if (this.#state === "open") this.#fail(new StreamEndedError(error));
+    this.#state = "closed";
+    this.#clearWriteTimer();
+    this.#clock.clearTimeout(this.#drainTimer);
+    this.#onFlushed?.();
+    this.#onFlushed = undefined;
+    for (const resolve of this.#onClosed.splice(0)) resolve();
+  }
+
+  #fail(error: unknown): void {
+    if (this.#state !== "open") return;
+    this.#failure = error instanceof Error ? error : new Error(String(error));
+    this.#events.failed(this.#failure);
+  }
+
+  #isStill(state: string): boolean {
+    return this.#state === state;
+  }
+
+  #clearWriteTimer(): void {
+    this.#clock.clearTimeout(this.#writeTimer);
+    this.#writeTimer = undefined;
+  }
+
+  /** Fails everything in the outbox. */
+  failOutbox(queues: Iterable<OutQueue>, error: Error): void {
+    this.outbox.fail(queues, error);
+  }
+}

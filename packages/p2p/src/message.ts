@@ -1,0 +1,50 @@
+import { decodeRlp, RlpError } from "@heddle/identity";
+import type { RlpValue } from "@heddle/identity";
+
+import { RemoteProtocolError } from "./errors.ts";
+
+/** Turns RLP bytes into a value of type T; throws `RlpError` (or a subclass) on bytes it refuses. */
+export interface Decoder<T> {
+  decode(payload: Uint8Array): T;
+}
+
+/** One received message of a subprotocol. The payload is immutable by contract and stays valid for ever. */
+export class Message {
+  /** Relative to the protocol: 0 to length-1. */
+  readonly code: number;
+  /** One RLP item, not decoded yet, as it came from the peer. */
+  readonly payload: Uint8Array;
+
+  constructor(code: number, payload: Uint8Array) {
+    this.code = code;
+    this.payload = payload;
+  }
+
+  /** Payload length in bytes, uncompressed. */
+  get size(): number {
+    return this.payload.length;
+  }
+
+  /**
+   * Decodes the payload: to plain byte strings and lists, or through `decoder` to what it makes of it.
+   *
+   * May be called any number of times. Byte strings are views into {@link Message.payload}.
+   *
+   * @throws {@link RemoteProtocolError} `ERR_P2P_BAD_PAYLOAD`; thrown out of `run`, it ends the
+   *   connection with 0x02
+   */
+  decode(): RlpValue;
+  decode<T>(decoder: Decoder<T>): T;
+  decode<T>(decoder?: Decoder<T>): T | RlpValue {
+    try {
+      return decoder === undefined ? decodeRlp(this.payload) : decoder.decode(this.payload);
+    } catch (error) {
+      if (!(error instanceof RlpError)) throw error;
+      throw new RemoteProtocolError(
+        "ERR_P2P_BAD_PAYLOAD",
+        `message code ${this.code}: ${error.message}`,
+        { cause: error },
+      );
+    }
+  }
+}

@@ -1,0 +1,265 @@
+import type { SharedCapability } from "./capability.ts";
+import { Channel } from "./channel.ts";
+import type { SendLimits } from "./channel.ts";
+import type { Clock } from "./clock.ts";
+import type { Connection } from "./connection.ts";
+import { count } from "./counters.ts";
+import type { ProtocolCounters } from "./counters.ts";
+import { RemoteProtocolError, TimeoutError } from "./errors.ts";
+import { decodeGrants, encodeGrants, FLOW_CAPABILITY, INITIAL_WINDOW } from "./flow.ts";
+import { Inbox, MESSAGE_OVERHEAD, messageCost } from "./inbox.ts";
+import { Message } from "./message.ts";
+import type { Protocol } from "./protocol.ts";
+import type { WireMessage } from "./session.ts";
+
+/** Bounds of what one connection may hold unread and unsent. */
+export interface MuxLimits extends SendLimits {
+  /** Messages in one protocol's inbox before it counts as full. */
+  readonly inboxMessages: number;
+  /** Bytes in one protocol's inbox, every message with 256 bytes of overhead. */
+  readonly inboxBytes: number;
+  /** Bytes in all inboxes of the connection together. */
+  readonly connectionBytes: number;
+  /** How long an inbox may stay full without a message being taken, in milliseconds. */
+  readonly stallTimeoutMs: number;
+}
+
+/** What a mux tells the peer it serves. */
+export interface MuxEvents {
+  /** A protocol has not read for too long. */
+  stalled(channel: Channel, error: TimeoutError): void;
+  received(channel: Channel, code: number, payload: Uint8Array): void;
+  sent(channel: Channel, code: number, payload: Uint8Array): void;
+  provided(channel: Channel, context: unknown): void;
+}
+
+/** A full inbox lets go of the brake when it is down to this part of its bound. */
+const RESUME_SHARE = 0.5;
+
+/**
+ * Spreads the messages of one connection over its protocols and gathers what they send.
+ *
+ * Inbound is bounded without loss: a full inbox stops the stream (or, where the other side knows
+ * `flow/1`, only its own protocol's sender), and one that nobody empties ends the connection.
+ */
+export class Mux {
+  readonly channels: readonly Channel[];
+  readonly #connection: Connection;
+  readonly #clock: Clock;
+  readonly #limits: MuxLimits;
+  readonly #events: MuxEvents;
+  /** Where `flow/1` messages stand, if the other side knows it. */
+  readonly #flowMsgId: number | undefined;
+  #last: Channel | undefined;
+  #inboxCost = 0;
+  #isOpen = true;
+
+  constructor(options: {
+    connection: Connection;
+    shared: readonly SharedCapability<Protocol>[];
+    clock: Clock;
+    limits: MuxLimits;
+    events: MuxEvents;
+    countersOf: (label: string) => ProtocolCounters;
+  }) {
+    this.#connection = options.connection;
+    this.#clock = options.clock;
+    this.#limits = options.limits;
+    this.#events = options.events;
+    this.#flowMsgId = options.shared.find(({ name }) => name === FLOW_CAPABILITY.name)?.offset;
+    this.channels = options.shared
+      .filter(({ name }) => name !== FLOW_CAPABILITY.name)
+      .map((capability) => this.#createChannel(capability, options.countersOf));
+    if (this.#flowMsgId !== undefined) this.#openWindows();
+  }
+
+  /** Whether sender and receiver hold each protocol back on its own. */
+  get hasFlowControl(): boolean {
+    return this.#flowMsgId !== undefined;
+  }
+
+  /** Bytes waiting in all inboxes, with overhead. */
+  get inboxCost(): number {
+    return this.#inboxCost;
+  }
+
+  /**
+   * Puts a message into the inbox of the protocol it belongs to.
+   *
+   * @throws {@link RemoteProtocolError} `ERR_P2P_MSG_ID_RANGE` when it belongs to none
+   */
+  dispatch({ msgId, payload }: WireMessage): void {
+    if (msgId === this.#flowMsgId) {
+      this.#onGrants(payload);
+      return;
+    }
+    const channel = this.#channelOf(msgId);
+    const code = msgId - channel.capability.offset;
+    count(channel.counters.in, code, payload.length);
+    this.#events.received(channel, code, payload);
+    if (!channel.isRunnable) {
+      channel.counters.discarded += 1;
+      this.#grant(channel, messageCost(payload));
+      return;
+    }
+    if (!this.#isOpen) return;
+    this.#inboxCost += messageCost(payload);
+    channel.inbox.push(new Message(code, payload));
+    this.#brake(channel);
+  }
+
+  /** Ends sending on every channel, and reading on those that `which` picks; queued messages stay readable. */
+  close(error: Error, which: (channel: Channel) => boolean = () => true): void {
+    this.#isOpen = false;
+    for (const channel of this.channels) {
+      channel.closeSending(error);
+      if (which(channel)) channel.inbox.close(error);
+      this.#clock.clearTimeout(channel.stallTimer);
+    }
+  }
+
+  /** Fails every message that has not left. */
+  failSends(error: Error): void {
+    this.#connection.failOutbox(
+      this.channels.map(({ queue }) => queue),
+      error,
+    );
+  }
+
+  #createChannel(
+    capability: SharedCapability<Protocol>,
+    countersOf: (label: string) => ProtocolCounters,
+  ): Channel {
+    const { outbox } = this.#connection;
+    const channel: Channel = new Channel({
+      capability,
+      counters: countersOf(`${capability.name}/${capability.version}`),
+      limits: this.#limits,
+      inbox: new Inbox(this.#clock, (cost) => this.#onTaken(channel, cost)),
+      owner: {
+        enqueue: (queue, item) => {
+          outbox.push(queue, item);
+          this.#connection.scheduleFlush();
+        },
+        provide: (context) => this.#events.provided(channel, context),
+        sent: (code, payload) => this.#events.sent(channel, code, payload),
+      },
+    });
+    return channel;
+  }
+
+  #channelOf(msgId: number): Channel {
+    const last = this.#last;
+    if (last !== undefined && isIn(last, msgId)) return last;
+    const channel = this.channels.find((candidate) => isIn(candidate, msgId));
+    if (channel === undefined) {
+      throw new RemoteProtocolError(
+        "ERR_P2P_MSG_ID_RANGE",
+        `message id 0x${msgId.toString(16)} belongs to no shared protocol (${this.#ranges()})`,
+      );
+    }
+    this.#last = channel;
+    return channel;
+  }
+
+  #ranges(): string {
+    return this.channels
+      .map(({ label, capability: { offset, length } }) => {
+        return `${label} 0x${offset.toString(16)}-0x${(offset + length - 1).toString(16)}`;
+      })
+      .join(", ");
+  }
+
+  #onTaken(channel: Channel, cost: number): void {
+    this.#inboxCost -= cost;
+    if (channel.stallTimer !== undefined) {
+      this.#clock.clearTimeout(channel.stallTimer);
+      channel.stallTimer = undefined;
+      if (this.#isFull(channel)) this.#watch(channel);
+    }
+    this.#grant(channel, cost);
+    if (this.#connection.isPaused && this.#mayResume()) this.#connection.resume();
+  }
+
+  /** After a message was queued: stop what must stop. */
+  #brake(channel: Channel): void {
+    if (this.#isFull(channel)) {
+      if (channel.stallTimer === undefined) this.#watch(channel);
+      if (this.#flowMsgId === undefined) this.#connection.pause();
+    }
+    if (this.#inboxCost >= this.#connectionBound()) this.#connection.pause();
+  }
+
+  #isFull({ inbox }: Channel): boolean {
+    const { inboxMessages, inboxBytes } = this.#limits;
+    return inbox.size >= inboxMessages || inbox.cost >= inboxBytes;
+  }
+
+  #mayResume(): boolean {
+    if (this.#inboxCost > this.#connectionBound() * RESUME_SHARE) return false;
+    const { inboxMessages, inboxBytes } = this.#limits;
+    return this.channels.every(
+      ({ inbox }) =>
+        this.#flowMsgId !== undefined ||
+        (inbox.size <= inboxMessages * RESUME_SHARE && inbox.cost <= inboxBytes * RESUME_SHARE),
+    );
+  }
+
+  /**
+   * With flow control every protocol may fill its own window, and overdraw it by one message: the
+   * connection's bound must leave room for that, or one stalled protocol would stop the others.
+   */
+  #connectionBound(): number {
+    const { connectionBytes, inboxBytes } = this.#limits;
+    if (this.#flowMsgId === undefined) return connectionBytes;
+    return Math.max(connectionBytes, inboxBytes * this.channels.length * 2);
+  }
+
+  #watch(channel: Channel): void {
+    const { stallTimeoutMs } = this.#limits;
+    channel.stallTimer = this.#clock.setTimeout(() => {
+      const what = `${channel.label} inbox (${channel.inbox.size} messages not read)`;
+      this.#events.stalled(channel, new TimeoutError(what, stallTimeoutMs));
+    }, stallTimeoutMs);
+  }
+
+  #windowBytes(): number {
+    return Math.min(this.#limits.inboxBytes, this.#limits.inboxMessages * MESSAGE_OVERHEAD);
+  }
+
+  /** Both sides start with the initial window; ours may be larger: say so at once. */
+  #openWindows(): void {
+    const extra = this.#windowBytes() - INITIAL_WINDOW;
+    for (const channel of this.channels) channel.queue.window = INITIAL_WINDOW;
+    if (extra <= 0) return;
+    const grants = this.channels.map(({ capability }) => ({
+      offset: capability.offset,
+      bytes: extra,
+    }));
+    this.#connection.sendBase(this.#flowMsgId ?? 0, encodeGrants(grants));
+  }
+
+  /** Lets the other side send as much again, once a worthwhile part of the window is free. */
+  #grant(channel: Channel, cost: number): void {
+    if (this.#flowMsgId === undefined || !this.#isOpen) return;
+    channel.ungranted += cost;
+    if (channel.ungranted * 2 < this.#windowBytes()) return;
+    const grant = { offset: channel.capability.offset, bytes: channel.ungranted };
+    channel.ungranted = 0;
+    this.#connection.sendBase(this.#flowMsgId, encodeGrants([grant]));
+  }
+
+  #onGrants(payload: Uint8Array): void {
+    for (const { offset, bytes } of decodeGrants(payload)) {
+      const channel = this.channels.find(({ capability }) => capability.offset === offset);
+      if (channel === undefined) continue;
+      channel.queue.window += bytes;
+      this.#connection.outbox.activate(channel.queue);
+    }
+    this.#connection.scheduleFlush();
+  }
+}
+
+function isIn({ capability: { offset, length } }: Channel, msgId: number): boolean {
+  return msgId >= offset && msgId < offset + length;
+}

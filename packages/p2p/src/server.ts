@@ -1,0 +1,424 @@
+import { Enr, formatEnode, nodeIdOf, toHex } from "@heddle/identity";
+import type { Enode } from "@heddle/identity";
+
+import { Backoff } from "./backoff.ts";
+import { CandidateLoop } from "./candidates.ts";
+import { isLoopback } from "./cidr.ts";
+import { createConfig, toEnode } from "./config.ts";
+import type { ServerConfig, ServerOptions } from "./config.ts";
+import { createCounters, createProtocolCounters, increment } from "./counters.ts";
+import type { ServerCounters } from "./counters.ts";
+import { openScope } from "./deadline.ts";
+import { Dialer } from "./dialer.ts";
+import { Disconnect, DisconnectReason } from "./disconnect.ts";
+import { DialError, TimeoutError } from "./errors.ts";
+import type { DisconnectedError } from "./errors.ts";
+import { Emitter } from "./emitter.ts";
+import { establish, EstablishError } from "./establish.ts";
+import type { ServerEvents } from "./events.ts";
+import { createInfo } from "./info.ts";
+import type { ServerInfo } from "./info.ts";
+import { Maintainer } from "./maintain.ts";
+import type { Maintained } from "./maintain.ts";
+import { inboundEnode, LivePeer } from "./peer.ts";
+import { PeerSet } from "./peer-set.ts";
+import { PendingHandshakes } from "./pending.ts";
+import type { Peer } from "./protocol.ts";
+import type { ByteStream, Listener, StreamAddress } from "./stream.ts";
+import { ConnectionThrottle } from "./throttle.ts";
+
+/** A `maintain`ed session that lasted this long starts the waits between attempts anew. */
+const LASTING_SESSION_MS = 60_000;
+
+/** What exists only while the server runs. */
+interface Running {
+  readonly controller: AbortController;
+  readonly dialer: Dialer;
+  readonly candidates: CandidateLoop;
+  readonly throttle: ConnectionThrottle;
+  readonly pending: PendingHandshakes;
+  listener: Listener | undefined;
+}
+
+/**
+ * A node: listens, dials, and keeps the peers that its protocols talk to.
+ *
+ * Made of a validated, frozen configuration; may be started again after it has stopped.
+ *
+ * @example
+ * await using server = new Server({ key, clientId: "demo/1.0", listen: ":30303", protocols });
+ * await server.start();
+ */
+export class Server implements AsyncDisposable {
+  readonly config: ServerConfig;
+  /** 64 bytes: the public key. */
+  readonly id: Uint8Array;
+  /** What happened so far, over all starts. */
+  readonly counters: ServerCounters = createCounters();
+  readonly #emitter: Emitter<ServerEvents>;
+  readonly #peers: PeerSet;
+  readonly #closing = new Set<Promise<void>>();
+  readonly #maintained = new Map<string, Maintainer>();
+  readonly #trusted: ReadonlySet<string>;
+  #running: Running | undefined;
+  #stopping: Promise<void> | undefined;
+
+  /** @throws TypeError, RangeError naming the option, what was expected and what came */
+  constructor(options: ServerOptions) {
+    this.config = createConfig(options);
+    const { config } = this;
+    this.id = nodeIdOf(config.key);
+    this.#trusted = new Set(config.trusted.map(({ id }) => toHex(id)));
+    this.#emitter = new Emitter((error) =>
+      config.logger.error("an event listener threw", { error }),
+    );
+    this.#peers = new PeerSet({
+      nodeId: this.id,
+      maxPeers: config.maxPeers,
+      maxInbound: config.maxInbound,
+      simultaneousMs: config.limits.handshakeTimeoutMs,
+      clock: config.clock,
+    });
+    for (const { name, version } of config.protocols) {
+      this.counters.protocols[`${name}/${version}`] = createProtocolCounters();
+    }
+  }
+
+  get isRunning(): boolean {
+    return this.#running !== undefined;
+  }
+
+  /** The live peers. */
+  get peers(): readonly Peer[] {
+    return this.#peers.list();
+  }
+
+  /** Where it listens; undefined while it does not. */
+  get address(): StreamAddress | undefined {
+    return this.#running?.listener?.address;
+  }
+
+  /** How others dial it; with port 0 while it does not listen. */
+  get enode(): string {
+    const { host, port } = this.address ?? { host: "127.0.0.1", port: 0 };
+    const shown = host === "::" || host === "0.0.0.0" ? "127.0.0.1" : host;
+    return formatEnode({ id: this.id, host: shown, tcpPort: port, udpPort: port });
+  }
+
+  /** The peer with this id, if it is connected. */
+  peer(id: Uint8Array): Peer | undefined {
+    return this.#peers.get(id);
+  }
+
+  /** Adds a listener for an event; the returned function removes it. */
+  on<Name extends keyof ServerEvents>(
+    name: Name,
+    listener: (event: ServerEvents[Name]) => void,
+  ): () => void {
+    return this.#emitter.on(name, listener);
+  }
+
+  /**
+   * Listens, if configured to, and starts dialing what is to be kept up.
+   *
+   * @throws the transport's error when the address cannot be listened on; TypeError when running
+   */
+  async start(): Promise<void> {
+    if (this.#running !== undefined) throw new TypeError("the server is running already");
+    await this.#stopping;
+    const running = this.#createRunning();
+    this.#running = running;
+    try {
+      await this.#listen(running);
+    } catch (error) {
+      this.#running = undefined;
+      running.controller.abort(new Disconnect(DisconnectReason.clientQuitting));
+      throw error;
+    }
+    for (const maintainer of this.#maintained.values()) maintainer.start();
+    running.candidates.run().catch((error: unknown) => {
+      this.config.logger.error("the candidate loop ended", { error });
+    });
+  }
+
+  /**
+   * Says goodbye to every peer (0x08) and stops; always ends within the grace and drain times, even
+   * beside a `run` that ignores its signal. Calling it again is harmless.
+   */
+  stop(): Promise<void> {
+    const running = this.#running;
+    if (running === undefined) return this.#stopping ?? Promise.resolve();
+    this.#running = undefined;
+    for (const maintainer of this.#maintained.values()) maintainer.stop();
+    this.#maintained.clear();
+    this.#stopping = this.#stop(running).finally(() => {
+      this.#stopping = undefined;
+    });
+    return this.#stopping;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  /**
+   * Connects to a node and resolves with the peer once its protocols run; with the existing one if
+   * it is connected already.
+   *
+   * @throws {@link DialError} saying how far it got, why it ended and on which side;
+   *   `EnodeError` for a URL that is none
+   */
+  async dial(node: string | Enode | Enr, options: { signal?: AbortSignal } = {}): Promise<Peer> {
+    return this.#dialer().dial(toNode(node), options.signal);
+  }
+
+  /** Keeps a connection to a node up, redialing with growing, jittered waits until stopped. */
+  maintain(node: string | Enode | Enr): Maintained {
+    const target = toNode(node);
+    const { clock, limits, random } = this.config;
+    const key = toHex(target.id);
+    const existing = this.#maintained.get(key);
+    if (existing !== undefined && existing.status !== "stopped") return existing;
+    const maintainer = new Maintainer({
+      node: target,
+      dial: (wanted) => this.#dialer().dial(wanted),
+      clock,
+      backoff: new Backoff({ minMs: limits.redialMinMs, maxMs: limits.redialMaxMs, random }),
+      lastingMs: LASTING_SESSION_MS,
+    });
+    this.#maintained.set(key, maintainer);
+    if (this.#running !== undefined) maintainer.start();
+    return maintainer;
+  }
+
+  /** Readable facts about the node and its peers, as `admin_nodeInfo` and `admin_peers` show them. */
+  info(): ServerInfo {
+    return createInfo(this, this.#peers.list());
+  }
+
+  #dialer(): Dialer {
+    if (this.#running === undefined) {
+      throw new DialError(
+        "the server is not running: call start() first",
+        "dial",
+        DisconnectReason.clientQuitting,
+        "local",
+      );
+    }
+    return this.#running.dialer;
+  }
+
+  #createRunning(): Running {
+    const { config } = this;
+    const controller = new AbortController();
+    const { signal } = controller;
+    const dialer = new Dialer({
+      config,
+      counters: this.counters,
+      nodeId: this.id,
+      signal,
+      peerOf: (id) => this.#peers.get(id),
+      peerAdded: (id, until) => this.#peerAdded(id, until),
+      admit: (stream, node, deadline) => this.#admit(stream, deadline, node),
+      dialed: (node, error) => this.#emitter.emit("dial", { node, error }),
+    });
+    const peers = this.#peers;
+    return {
+      controller,
+      dialer,
+      candidates: new CandidateLoop({ config, nodeId: this.id, dialer, peers, signal }),
+      throttle: new ConnectionThrottle({
+        clock: config.clock,
+        windowMs: config.limits.inboundThrottleMs,
+      }),
+      pending: new PendingHandshakes(config.limits.maxPendingHandshakes),
+      listener: undefined,
+    };
+  }
+
+  async #listen(running: Running): Promise<void> {
+    const { listen, transport } = this.config;
+    if (listen === undefined) return;
+    running.listener = await transport.listen(listen, (stream) => {
+      void this.#accept(running, stream);
+    });
+    this.#emitter.emit("listening", { address: running.listener.address, enode: this.enode });
+  }
+
+  async #stop(running: Running): Promise<void> {
+    running.controller.abort(new Disconnect(DisconnectReason.clientQuitting, "the server stops"));
+    for (const peer of this.#peers.list()) void peer.disconnect(DisconnectReason.clientQuitting);
+    await Promise.all([running.listener?.close(), ...this.#closing]);
+  }
+
+  /** Serves one accepted stream; whatever goes wrong ends that stream only. */
+  async #accept(running: Running, stream: ByteStream): Promise<void> {
+    if (this.#isRefused(running, stream)) {
+      this.counters.serves.refused += 1;
+      stream.destroy();
+      return;
+    }
+    const { clock, limits } = this.config;
+    using scope = openScope(
+      clock,
+      limits.handshakeTimeoutMs,
+      () => new TimeoutError("handshake", limits.handshakeTimeoutMs),
+      [running.controller.signal],
+    );
+    const leave = running.pending.enter(stream.remoteAddress?.host, scope);
+    try {
+      await this.#admit(stream, scope.signal);
+      this.counters.serves.succeeded += 1;
+    } catch (error) {
+      const phase = error instanceof EstablishError ? error.phase : "handshake";
+      increment(this.counters.serves.failed, phase);
+      this.config.logger.debug("an inbound connection failed", { error });
+    } finally {
+      leave();
+    }
+  }
+
+  /** What needs no byte of the stranger's to be decided. */
+  #isRefused(running: Running, stream: ByteStream): boolean {
+    const host = stream.remoteAddress?.host;
+    if (running.controller.signal.aborted) return true;
+    if (host === undefined) return false;
+    if (this.config.allow !== undefined && !this.config.allow.contains(host)) return true;
+    return !isLoopback(host) && !running.throttle.admit(host);
+  }
+
+  /** Makes a peer of a stream, dialed when `node` is given. */
+  async #admit(stream: ByteStream, signal: AbortSignal, node?: Enode): Promise<LivePeer> {
+    const inbound = node === undefined;
+    const address = stream.remoteAddress;
+    const { config } = this;
+    try {
+      const established = await establish(
+        stream,
+        {
+          secretKey: config.key,
+          nodeId: this.id,
+          clientId: config.clientId,
+          protocols: config.protocols,
+          hasFlowControl: config.flowControl,
+          upgrade: config.session,
+          clock: config.clock,
+          limits: config.limits,
+        },
+        {
+          ...(node === undefined ? {} : { remoteId: node.id }),
+          signal,
+          admit: (id) =>
+            this.#peers.refusal(id, { inbound, trusted: this.#trusted.has(toHex(id)) }),
+          onPhase: (phase) => this.#emitter.emit("handshake", { address, inbound, phase }),
+        },
+      );
+      return this.#addPeer(established, node);
+    } catch (error) {
+      if (error instanceof EstablishError) {
+        const { phase, reason, side } = error;
+        this.#emitter.emit("handshake", {
+          address,
+          inbound,
+          phase,
+          failed: { reason, side, error },
+        });
+      }
+      throw error;
+    }
+  }
+
+  /** The one place where a peer comes to be; nothing here waits, so that no other decision comes between. */
+  #addPeer(established: Awaited<ReturnType<typeof establish>>, node: Enode | undefined): LivePeer {
+    const { connection, hello, shared } = established;
+    const { remoteId, stream } = connection.session;
+    const { clock, limits, logger } = this.config;
+    const peer = new LivePeer({
+      connection,
+      hello,
+      shared,
+      inbound: node === undefined,
+      trusted: this.#trusted.has(toHex(remoteId)),
+      enode: node === undefined ? inboundEnode(remoteId, stream.remoteAddress) : formatEnode(node),
+      clock,
+      limits,
+      countersOf: (label) => (this.counters.protocols[label] ??= createProtocolCounters()),
+      events: {
+        ended: (ended, error) => this.#dropPeer(ended, error),
+        failed: (failed, protocol, error) => {
+          logger.warn(`${protocol} failed`, { peer: failed.enode, error });
+          this.#emitter.emit("protocol:error", { peer: failed, protocol, error });
+        },
+        detached: (left, protocol) => {
+          logger.error(`${protocol} ignored its signal and was detached`, { peer: left.enode });
+          increment(this.counters.detached, protocol);
+          this.#emitter.emit("protocol:detached", { peer: left, protocol });
+        },
+        message: (at, direction, channel, code, size) => {
+          if (!this.#emitter.has("message")) return;
+          const description = channel.describe(code);
+          const protocol = channel.label;
+          this.#emitter.emit("message", { peer: at, direction, protocol, code, description, size });
+        },
+      },
+    });
+    const replaced = this.#peers.add(peer);
+    void replaced?.disconnect(DisconnectReason.alreadyConnected);
+    this.#emitter.emit("peer:add", {
+      peer,
+      protocols: peer.channels.map(
+        ({ capability: { name, version, offset, length }, isRunnable }) => {
+          return { name, version, offset, length, isRunning: isRunnable };
+        },
+      ),
+    });
+    logger.info("peer added", { peer: peer.enode });
+    peer.start();
+    return peer;
+  }
+
+  #dropPeer(peer: LivePeer, error: DisconnectedError): void {
+    this.#peers.delete(peer);
+    increment(this.counters.disconnects[error.by], error.reason);
+    const closing = peer.closed().finally(() => this.#closing.delete(closing));
+    this.#closing.add(closing);
+    this.config.logger.info("peer dropped", { peer: peer.enode, error });
+    this.#emitter.emit("peer:drop", { peer, error });
+    this.#running?.candidates.wake();
+  }
+
+  #peerAdded(id: Uint8Array, signal: AbortSignal): Promise<LivePeer> {
+    const existing = this.#peers.get(id);
+    if (existing !== undefined) return Promise.resolve(existing);
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        off();
+        signal.removeEventListener("abort", onAbort);
+      };
+      const onAbort = (): void => {
+        leave();
+        reject(signal.reason instanceof Error ? signal.reason : new Error("aborted"));
+      };
+      const off = this.#emitter.on("peer:add", () => {
+        const peer = this.#peers.get(id);
+        if (peer === undefined) return;
+        leave();
+        resolve(peer);
+      });
+      if (signal.aborted) onAbort();
+      else signal.addEventListener("abort", onAbort, { once: true });
+    });
+  }
+}
+
+function toNode(node: string | Enode | Enr): Enode {
+  if (!(node instanceof Enr)) return toEnode(node);
+  const target = node.toEnode();
+  if (target !== undefined) return target;
+  throw new DialError(
+    "the node record names no address to dial",
+    "dial",
+    DisconnectReason.requested,
+    "local",
+  );
+}
