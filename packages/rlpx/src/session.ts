@@ -1,7 +1,7 @@
 import { LocalProtocolError, RemoteProtocolError } from "./errors.ts";
 import { FrameReader, FrameWriter, MAX_FRAME_SIZE } from "./frame.ts";
 import type { SessionSecrets } from "./secrets.ts";
-import { compress, decompress } from "./snappy.ts";
+import { compressBriefly, decompress } from "./snappy.ts";
 
 /** The largest payload before compression, and the largest frame-data, in bytes. */
 export const MAX_MESSAGE_SIZE: number = MAX_FRAME_SIZE;
@@ -77,7 +77,7 @@ export class RlpxSession {
       throw oversized(`message of ${payload.length} bytes exceeds ${MAX_MESSAGE_SIZE}`);
     }
     const head = encodeMsgId(msgId);
-    const body = this.#isCompressed ? compress(payload) : payload;
+    const body = this.#isCompressed ? compressBriefly(payload) : payload;
     const size = head.length + body.length;
     if (size > this.#maxFrameSize) {
       throw oversized(`frame-size ${size} exceeds ${this.#maxFrameSize}`);

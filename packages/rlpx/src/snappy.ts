@@ -76,9 +76,16 @@ export function decompress(bytes: Uint8Array, maxLength: number): Uint8Array {
  * @see Snappy format_description.txt
  */
 export function compress(bytes: Uint8Array): Uint8Array {
-  // A copy never costs more than it replaces, but after a run of more than 60 literals (whose tag takes
-  // 2 or 3 bytes) a match of 4 costs up to 1 byte in 65; the 16 hold the preamble and the last run's tag.
-  const out = new Uint8Array(bytes.length + (bytes.length >>> 6) + 16);
+  return compressBriefly(bytes).slice();
+}
+
+/**
+ * Compresses as {@link compress} does, into memory that the next call may overwrite: taking fresh memory
+ * costs more than compressing a short message.
+ */
+export function compressBriefly(bytes: Uint8Array): Uint8Array {
+  const maxSize = maxCompressedSize(bytes.length);
+  const out = maxSize <= scratch.length ? scratch : new Uint8Array(maxSize);
   let dst = writePreamble(out, bytes.length);
   for (let start = 0; start < bytes.length; start += BLOCK_SIZE) {
     const end = Math.min(start + BLOCK_SIZE, bytes.length);
@@ -101,6 +108,16 @@ const MARGIN = 15;
 
 const MAX_TABLE_BITS = 14;
 const table = new Uint16Array(1 << MAX_TABLE_BITS);
+
+const scratch = new Uint8Array(maxCompressedSize(BLOCK_SIZE));
+
+/**
+ * A copy never costs more than it replaces; but after a run of over 60 literals, whose tag takes 2 or 3
+ * bytes, a match of 4 costs up to 1 byte in 65. The 16 hold the preamble and the last run's tag.
+ */
+function maxCompressedSize(length: number): number {
+  return length + (length >>> 6) + 16;
+}
 
 function readPreamble(bytes: Uint8Array): { length: number; start: number } {
   let length = 0;
