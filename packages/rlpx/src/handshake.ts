@@ -67,7 +67,7 @@ export class Initiator {
     if (options.remoteId.length !== 64 || !curve.isPoint(options.remoteId)) {
       throw new LocalProtocolError("ERR_RLPX_BAD_REMOTE_ID", "remoteId is not a public key");
     }
-    this.#remoteId = options.remoteId.slice();
+    this.#remoteId = new Uint8Array(options.remoteId);
     this.#nonce = randomBytes(32);
     this.#ephemeralKey = makeSecretKey(curve, randomBytes);
     const token = xor(curve.sharedSecret(secretKey, this.#remoteId), this.#nonce);
@@ -213,7 +213,7 @@ function makePacket(prefix: Uint8Array): Uint8Array {
   return packet;
 }
 
-/** EIP-8: the list is followed by at least 100 random bytes, whose number also tells the packets apart. */
+/** EIP-8: random bytes follow the list, at least 100 and a random number of them, so that no length is typical. */
 function sealPacket(
   { curve, randomBytes }: Required<HandshakeOptions>,
   publicKey: Uint8Array,
@@ -267,7 +267,8 @@ function startSession(session: RlpxSession, rest: Uint8Array): RlpxSession {
 function complete(options: HandshakeOptions): Required<HandshakeOptions> {
   if (!isSecretKey(options.secretKey)) throw new RangeError("secretKey is not a secret key");
   return {
-    secretKey: options.secretKey.slice(),
+    // Not `slice`: that of a Buffer shares its memory.
+    secretKey: new Uint8Array(options.secretKey),
     curve: options.curve ?? fastestCurve,
     randomBytes:
       options.randomBytes ?? ((length) => crypto.getRandomValues(new Uint8Array(length))),

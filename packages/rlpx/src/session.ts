@@ -51,7 +51,7 @@ export class RlpxSession {
    * @param secrets - of a handshake that is done: `Initiator` and `Recipient` do this for you
    */
   constructor(remoteId: Uint8Array, secrets: SessionSecrets) {
-    this.remoteId = remoteId.slice();
+    this.remoteId = new Uint8Array(remoteId);
     this.#writer = new FrameWriter(secrets.egress);
     this.#reader = new FrameReader({ ...secrets.ingress, maxFrameSize: this.#maxFrameSize });
   }

@@ -394,6 +394,21 @@ describe("the object", () => {
     expect(error).toMatchObject({ code: "ERR_RLPX_BAD_REMOTE_ID" });
   });
 
+  test("keeps keys of its own, also of Buffers, and hands out none", () => {
+    const secretKey = Buffer.from(eip8.staticKeyA, "hex");
+    const remoteId = Buffer.from(staticIdB);
+    const initiator = new Initiator({
+      secretKey,
+      remoteId,
+      randomBytes: replay(hex(eip8.nonceA), hex(eip8.ephemeralKeyA)),
+    });
+    secretKey.fill(0);
+    remoteId.fill(0);
+    const session = initiator.receive(Buffer.from(eip8.ack2.hex, "hex"));
+    expect(session?.remoteId).toEqual(staticIdB);
+    expect(session?.remoteId).not.toBeInstanceOf(Buffer);
+  });
+
   test.each([new Uint8Array(32), new Uint8Array(31).fill(1), new Uint8Array(32).fill(255)])(
     "will not start with a secret key that is none",
     (secretKey) => {
