@@ -1,0 +1,79 @@
+import { generateSecretKey } from "@heddle/identity";
+import { Server } from "@heddle/p2p";
+import type { MessageReadWriter, Protocol } from "@heddle/p2p";
+
+/** How the child's protocols treat what they get; set from the command line. */
+const [, , mode = "read", flow = "flow"] = process.argv;
+
+let messages = 0;
+let bytes = 0;
+let inOrder = true;
+
+async function readAll(rw: MessageReadWriter, delayMs: number): Promise<void> {
+  let expected = 0;
+  for await (const { payload, code } of rw) {
+    messages += 1;
+    bytes += payload.length;
+    // Every message carries its number in its last four bytes.
+    if (
+      new DataView(payload.buffer, payload.byteOffset).getUint32(payload.length - 4) !== expected
+    ) {
+      inOrder = false;
+    }
+    expected += 1;
+    // Code 1 is a ping that waits in line with the flood.
+    if (code === 1) await rw.sendEncoded(1, payload);
+    if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
+  }
+}
+
+const flood: Protocol = {
+  name: "flood",
+  version: 1,
+  length: 2,
+  async run(peer, rw) {
+    if (mode === "never") {
+      await new Promise((resolve) => peer.signal.addEventListener("abort", resolve));
+      return;
+    }
+    await readAll(rw, mode === "slow" ? 20 : 0);
+  },
+};
+
+const echo: Protocol = {
+  name: "echo",
+  version: 1,
+  length: 1,
+  async run(_peer, rw) {
+    for await (const { payload } of rw) await rw.sendEncoded(0, payload);
+  },
+};
+
+const server = new Server({
+  key: generateSecretKey(),
+  clientId: "bench/1",
+  listen: "127.0.0.1:0",
+  maxPeers: 5_000,
+  dialRatio: 5_000,
+  flowControl: flow === "flow",
+  protocols: [flood, echo],
+});
+
+server.on("peer:drop", ({ error }) => {
+  process.send?.({ drop: error.message, messages, bytes, inOrder });
+  messages = 0;
+  bytes = 0;
+  inOrder = true;
+});
+
+process.on("message", (request) => {
+  if (request === "stop") void server.stop().then(() => process.exit(0));
+  if (request === "gc") globalThis.gc?.();
+  const { rss, heapUsed, external, arrayBuffers } = process.memoryUsage();
+  const memory = { rss, heapUsed, external, arrayBuffers };
+  process.send?.({ report: { messages, bytes, inOrder, peers: server.peers.length, memory } });
+});
+process.on("disconnect", () => process.exit(0));
+
+await server.start();
+process.send?.({ enode: server.enode });
