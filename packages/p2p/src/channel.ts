@@ -5,6 +5,7 @@ import type { SharedCapability } from "./capability.ts";
 import { count } from "./counters.ts";
 import type { ProtocolCounters } from "./counters.ts";
 import { LocalProtocolError } from "./errors.ts";
+import { INITIAL_WINDOW } from "./flow.ts";
 import type { Inbox } from "./inbox.ts";
 import { messageCost } from "./inbox.ts";
 import type { Message } from "./message.ts";
@@ -41,6 +42,10 @@ export class Channel implements MessageReadWriter {
   readonly #owner: ChannelOwner;
   readonly #limits: SendLimits;
   #error: Error | undefined;
+  /** How much the other side may have on its way and in the inbox, in bytes; only with flow control. */
+  window: number = INITIAL_WINDOW;
+  /** When the window was last refilled, on the clock's monotonic scale. */
+  grantedAt: number = Number.NEGATIVE_INFINITY;
   /** Taken by the reader and not granted again yet, in bytes. */
   ungranted = 0;
   /** Set while the inbox is full: fires when nothing has been taken for too long. */

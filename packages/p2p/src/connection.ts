@@ -18,6 +18,12 @@ const defer: (task: () => void) => void =
     ? (task) => process.nextTick(task)
     : (task) => void globalThis.setTimeout(task, 0);
 
+/** Runs after the event loop has polled once: a long flood must not keep pings from being read. */
+const yieldToIo: (task: () => void) => void =
+  typeof setImmediate === "function"
+    ? (task) => void setImmediate(task)
+    : (task) => void globalThis.setTimeout(task, 0);
+
 /** What the owner of a {@link Connection} is told. */
 export interface ConnectionEvents {
   /** One message arrived. Throwing means that the peer broke the protocol. */
@@ -66,6 +72,7 @@ export class Connection {
   #failure: Error | undefined;
   #isFlushScheduled = false;
   #isBlocked = false;
+  #isYielding = false;
   #state: "open" | "draining" | "closed" = "open";
   #writeTimer: unknown;
   #drainTimer: unknown;
@@ -139,7 +146,8 @@ export class Connection {
 
   /** Something is in the outbox: write it at the end of this turn of the event loop. */
   scheduleFlush(): void {
-    if (this.#isFlushScheduled || this.#isBlocked || this.#state !== "open") return;
+    if (this.#isFlushScheduled || this.#isBlocked || this.#isYielding || this.#state !== "open")
+      return;
     this.#isFlushScheduled = true;
     defer(() => {
       this.#isFlushScheduled = false;
@@ -155,7 +163,7 @@ export class Connection {
   /** Resolves when nothing that may leave waits in the outbox any more, or `ms` have passed. */
   async flushed(ms: number): Promise<void> {
     this.#flush();
-    if (this.#state !== "open" || !this.#isBlocked) return;
+    if (this.#state !== "open" || !(this.#isBlocked || this.#isYielding)) return;
     await new Promise<void>((resolve) => {
       const timer = this.#clock.setTimeout(resolve, ms);
       this.#onFlushed = () => {
@@ -226,10 +234,20 @@ export class Connection {
     }
   }
 
+  /** Writes one batch; the next one only after the event loop has looked at what came in. */
   #flush(): void {
-    if (this.#state !== "open") return;
+    if (this.#state !== "open" || this.#isBlocked || this.#isYielding) return;
     try {
-      while (!this.#isBlocked && this.#fillBatch()) this.#writeBatch();
+      if (!this.#fillBatch()) return;
+      const isFull = this.session.codec.pendingBytes >= BATCH_BYTES;
+      this.#writeBatch();
+      if (!isFull) return;
+      this.#isYielding = true;
+      yieldToIo(() => {
+        this.#isYielding = false;
+        this.#flush();
+        this.#settleFlushed();
+      });
     } catch (error) {
       this.#fail(error);
     }
@@ -269,10 +287,13 @@ export class Connection {
     this.#clearWriteTimer();
     this.#isBlocked = false;
     this.#flush();
-    if (!this.#isBlocked) {
-      this.#onFlushed?.();
-      this.#onFlushed = undefined;
-    }
+    this.#settleFlushed();
+  }
+
+  #settleFlushed(): void {
+    if (this.#isBlocked || this.#isYielding) return;
+    this.#onFlushed?.();
+    this.#onFlushed = undefined;
   }
 
   #onEnd(): void {

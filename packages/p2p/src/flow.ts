@@ -22,8 +22,11 @@ export const FLOW_CAPABILITY: {
   length: 1,
 };
 
-/** What a protocol may send before the first grant, in bytes. */
-export const INITIAL_WINDOW: number = 64 * 1024;
+/**
+ * What a protocol may send before the first grant, in bytes. What is on its way delays what comes
+ * behind it, so windows start small, and grow only where the round trip is what limits the speed.
+ */
+export const INITIAL_WINDOW: number = 256 * 1024;
 
 /** More bytes for the protocol whose message ids start at `offset`. */
 export interface Grant {

@@ -44,6 +44,8 @@ export class Keepalive {
   #error: Error | undefined;
   /** The last measured round trip, in milliseconds. */
   rttMs: number | undefined;
+  /** The shortest round trip measured so far, in milliseconds. */
+  minRttMs: number | undefined;
 
   constructor(clock: Clock, limits: KeepaliveLimits, host: KeepaliveHost) {
     this.#clock = clock;
@@ -81,6 +83,7 @@ export class Keepalive {
     const ping = this.#outstanding.shift();
     if (ping === undefined) return;
     this.rttMs = this.#clock.now() - ping.sentAt;
+    this.minRttMs = Math.min(this.rttMs, this.minRttMs ?? this.rttMs);
     ping.resolve?.(this.rttMs);
   }
 

@@ -50,6 +50,7 @@ export class Mux {
   readonly #events: MuxEvents;
   /** Where `flow/1` messages stand, if the other side knows it. */
   readonly #flowMsgId: number | undefined;
+  readonly #minRttMs: () => number | undefined;
   #last: Channel | undefined;
   #inboxCost = 0;
   #isOpen = true;
@@ -61,6 +62,8 @@ export class Mux {
     limits: MuxLimits;
     events: MuxEvents;
     countersOf: (label: string) => ProtocolCounters;
+    /** The shortest round trip measured so far. */
+    minRttMs: () => number | undefined;
   }) {
     this.#connection = options.connection;
     this.#clock = options.clock;
@@ -70,7 +73,9 @@ export class Mux {
     this.channels = options.shared
       .filter(({ name }) => name !== FLOW_CAPABILITY.name)
       .map((capability) => this.#createChannel(capability, options.countersOf));
-    if (this.#flowMsgId !== undefined) this.#openWindows();
+    this.#minRttMs = options.minRttMs;
+    if (this.#flowMsgId === undefined) return;
+    for (const channel of this.channels) channel.queue.window = INITIAL_WINDOW;
   }
 
   /** Whether sender and receiver hold each protocol back on its own. */
@@ -223,30 +228,38 @@ export class Mux {
     }, stallTimeoutMs);
   }
 
-  #windowBytes(): number {
+  /** How far a window may grow: what the inbox takes, in messages of any size. */
+  #maxWindow(): number {
     return Math.min(this.#limits.inboxBytes, this.#limits.inboxMessages * MESSAGE_OVERHEAD);
-  }
-
-  /** Both sides start with the initial window; ours may be larger: say so at once. */
-  #openWindows(): void {
-    const extra = this.#windowBytes() - INITIAL_WINDOW;
-    for (const channel of this.channels) channel.queue.window = INITIAL_WINDOW;
-    if (extra <= 0) return;
-    const grants = this.channels.map(({ capability }) => ({
-      offset: capability.offset,
-      bytes: extra,
-    }));
-    this.#connection.sendBase(this.#flowMsgId ?? 0, encodeGrants(grants));
   }
 
   /** Lets the other side send as much again, once a worthwhile part of the window is free. */
   #grant(channel: Channel, cost: number): void {
     if (this.#flowMsgId === undefined || !this.#isOpen) return;
     channel.ungranted += cost;
-    if (channel.ungranted * 2 < this.#windowBytes()) return;
-    const grant = { offset: channel.capability.offset, bytes: channel.ungranted };
+    if (channel.ungranted * 2 < channel.window) return;
+    const bytes = channel.ungranted + this.#grow(channel);
     channel.ungranted = 0;
-    this.#connection.sendBase(this.#flowMsgId, encodeGrants([grant]));
+    this.#connection.sendBase(
+      this.#flowMsgId,
+      encodeGrants([{ offset: channel.capability.offset, bytes }]),
+    );
+  }
+
+  /**
+   * Half a window was read. If that took no longer than the bytes were under way, the window is what
+   * limits the sender: double it. Returns by how much it grew.
+   */
+  #grow(channel: Channel): number {
+    const now = this.#clock.now();
+    const elapsed = now - channel.grantedAt;
+    channel.grantedAt = now;
+    const rtt = this.#minRttMs();
+    if (rtt === undefined || elapsed > rtt) return 0;
+    const grown = Math.min(channel.window * 2, Math.max(channel.window, this.#maxWindow()));
+    const growth = grown - channel.window;
+    channel.window = grown;
+    return growth;
   }
 
   #onGrants(payload: Uint8Array): void {

@@ -224,6 +224,8 @@ export class LivePeer implements Peer {
       this.#runs.set(channel, this.#run(channel));
     }
     this.#connection.resume();
+    // The first round trip tells how large windows may have to grow.
+    if (this.#mux.hasFlowControl) void this.#keepalive.ping();
   }
 
   async #run(channel: Channel): Promise<void> {
@@ -247,6 +249,7 @@ export class LivePeer implements Peer {
       clock: options.clock,
       limits: options.limits,
       countersOf: options.countersOf,
+      minRttMs: () => this.#keepalive.minRttMs,
       events: {
         stalled: (_channel, error) => this.#finish(error.reason, "local", error),
         received: (channel, code, payload) =>
