@@ -6,35 +6,50 @@ export interface Scope extends Disposable {
   abort(reason: unknown): void;
 }
 
+/** The scopes open in something that may end as a whole; any number of them. */
+export class ScopeGroup {
+  readonly #scopes = new Set<Scope>();
+
+  add(scope: Scope): void {
+    this.#scopes.add(scope);
+  }
+
+  delete(scope: Scope): void {
+    this.#scopes.delete(scope);
+  }
+
+  /** Aborts every open scope. */
+  abort(reason: unknown): void {
+    for (const scope of this.#scopes) scope.abort(reason);
+  }
+}
+
 /**
  * Opens a scope; dispose it when the work is done, so that neither timer nor listener stays behind.
  *
- * @param expire - makes the abort reason when `ms` have passed
+ * @param options.expire - makes the abort reason when `ms` have passed
+ * @param options.group - aborts it together with others; a signal would have to hold a listener for each
  */
 export function openScope(
   clock: Clock,
   ms: number,
-  expire: () => Error,
-  parents: readonly (AbortSignal | undefined)[],
+  options: { expire: () => Error; group: ScopeGroup; signal?: AbortSignal | undefined },
 ): Scope {
+  const { expire, group, signal } = options;
   const controller = new AbortController();
   const timer = clock.setTimeout(() => controller.abort(expire()), ms);
-  const leave: (() => void)[] = [];
-  for (const parent of parents) {
-    if (parent === undefined) continue;
-    const onAbort = (): void => controller.abort(parent.reason);
-    if (parent.aborted) onAbort();
-    else {
-      parent.addEventListener("abort", onAbort, { once: true });
-      leave.push(() => parent.removeEventListener("abort", onAbort));
-    }
-  }
-  return {
+  const onAbort = (): void => controller.abort(signal?.reason);
+  if (signal?.aborted === true) onAbort();
+  else signal?.addEventListener("abort", onAbort, { once: true });
+  const scope: Scope = {
     signal: controller.signal,
     abort: (reason) => controller.abort(reason),
     [Symbol.dispose](): void {
       clock.clearTimeout(timer);
-      for (const remove of leave) remove();
+      signal?.removeEventListener("abort", onAbort);
+      group.delete(scope);
     },
   };
+  group.add(scope);
+  return scope;
 }

@@ -5,6 +5,7 @@ import type { ServerConfig } from "./config.ts";
 import type { ServerCounters } from "./counters.ts";
 import { increment } from "./counters.ts";
 import { openScope } from "./deadline.ts";
+import type { ScopeGroup } from "./deadline.ts";
 import { describeReason, DisconnectReason } from "./disconnect.ts";
 import { DialError, TimeoutError } from "./errors.ts";
 import { EstablishError } from "./establish.ts";
@@ -18,6 +19,8 @@ export interface DialerHost {
   readonly nodeId: Uint8Array;
   /** Aborts when the server stops. */
   readonly signal: AbortSignal;
+  /** The deadlines open on the server; they end with it. */
+  readonly scopes: ScopeGroup;
   peerOf(id: Uint8Array): LivePeer | undefined;
   /** Resolves when the node becomes a peer; rejects when the signal aborts. */
   peerAdded(id: Uint8Array, signal: AbortSignal): Promise<LivePeer>;
@@ -99,25 +102,23 @@ export class Dialer {
   }
 
   async #connect(node: Enode, given: AbortSignal | undefined): Promise<LivePeer> {
-    const { config, signal } = this.#host;
+    const { config, scopes } = this.#host;
     const { clock, limits, transport } = config;
     let stream: ByteStream;
     {
-      using scope = openScope(
-        clock,
-        limits.dialTimeoutMs,
-        () => new TimeoutError("dial", limits.dialTimeoutMs, DisconnectReason.networkError),
-        [signal, given],
-      );
+      using scope = openScope(clock, limits.dialTimeoutMs, {
+        expire: () => new TimeoutError("dial", limits.dialTimeoutMs, DisconnectReason.networkError),
+        group: scopes,
+        signal: given,
+      });
       const address = { host: node.host, port: node.tcpPort };
       stream = await transport.dial(address, { signal: scope.signal });
     }
-    using scope = openScope(
-      clock,
-      limits.handshakeTimeoutMs,
-      () => new TimeoutError("handshake", limits.handshakeTimeoutMs),
-      [signal, given],
-    );
+    using scope = openScope(clock, limits.handshakeTimeoutMs, {
+      expire: () => new TimeoutError("handshake", limits.handshakeTimeoutMs),
+      group: scopes,
+      signal: given,
+    });
     try {
       return await this.#host.admit(stream, node, scope.signal);
     } catch (error) {

@@ -8,7 +8,7 @@ import { createConfig, toEnode } from "./config.ts";
 import type { ServerConfig, ServerOptions } from "./config.ts";
 import { createCounters, createProtocolCounters, increment } from "./counters.ts";
 import type { ServerCounters } from "./counters.ts";
-import { openScope } from "./deadline.ts";
+import { openScope, ScopeGroup } from "./deadline.ts";
 import { Dialer } from "./dialer.ts";
 import { Disconnect, DisconnectReason } from "./disconnect.ts";
 import { DialError, TimeoutError } from "./errors.ts";
@@ -33,6 +33,7 @@ const LASTING_SESSION_MS = 60_000;
 /** What exists only while the server runs. */
 interface Running {
   readonly controller: AbortController;
+  readonly scopes: ScopeGroup;
   readonly dialer: Dialer;
   readonly candidates: CandidateLoop;
   readonly throttle: ConnectionThrottle;
@@ -212,11 +213,13 @@ export class Server implements AsyncDisposable {
     const { config } = this;
     const controller = new AbortController();
     const { signal } = controller;
+    const scopes = new ScopeGroup();
     const dialer = new Dialer({
       config,
       counters: this.counters,
       nodeId: this.id,
       signal,
+      scopes,
       peerOf: (id) => this.#peers.get(id),
       peerAdded: (id, until) => this.#peerAdded(id, until),
       admit: (stream, node, deadline) => this.#admit(stream, deadline, node),
@@ -225,6 +228,7 @@ export class Server implements AsyncDisposable {
     const peers = this.#peers;
     return {
       controller,
+      scopes,
       dialer,
       candidates: new CandidateLoop({ config, nodeId: this.id, dialer, peers, signal }),
       throttle: new ConnectionThrottle({
@@ -246,7 +250,9 @@ export class Server implements AsyncDisposable {
   }
 
   async #stop(running: Running): Promise<void> {
-    running.controller.abort(new Disconnect(DisconnectReason.clientQuitting, "the server stops"));
+    const reason = new Disconnect(DisconnectReason.clientQuitting, "the server stops");
+    running.controller.abort(reason);
+    running.scopes.abort(reason);
     for (const peer of this.#peers.list()) void peer.disconnect(DisconnectReason.clientQuitting);
     await Promise.all([running.listener?.close(), ...this.#closing]);
   }
@@ -259,12 +265,10 @@ export class Server implements AsyncDisposable {
       return;
     }
     const { clock, limits } = this.config;
-    using scope = openScope(
-      clock,
-      limits.handshakeTimeoutMs,
-      () => new TimeoutError("handshake", limits.handshakeTimeoutMs),
-      [running.controller.signal],
-    );
+    using scope = openScope(clock, limits.handshakeTimeoutMs, {
+      expire: () => new TimeoutError("handshake", limits.handshakeTimeoutMs),
+      group: running.scopes,
+    });
     const leave = running.pending.enter(stream.remoteAddress?.host, scope);
     try {
       await this.#admit(stream, scope.signal);
