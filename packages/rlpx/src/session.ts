@@ -12,6 +12,10 @@ export const MAX_MESSAGE_SIZE: number = MAX_FRAME_SIZE;
  */
 export const MAX_HELLO_SIZE = 2048;
 
+/** The message id of Disconnect, and the longest form in which its reason has been seen, in bytes. */
+const DISCONNECT = 0x01;
+const MAX_PLAIN_DISCONNECT = 4;
+
 /** The largest message id: 4 bytes of RLP integer. */
 export const MAX_MSG_ID = 0xffffffff;
 
@@ -114,7 +118,7 @@ export class RlpxSession {
       if (frameData === undefined) return undefined;
       const { msgId, length } = decodeMsgId(frameData);
       const body = frameData.subarray(length);
-      return { msgId, payload: this.#isCompressed ? decompress(body, MAX_MESSAGE_SIZE) : body };
+      return { msgId, payload: this.#isCompressed ? readCompressed(msgId, body) : body };
     } catch (error) {
       if (error instanceof RemoteProtocolError) this.#failure = error;
       throw error;
@@ -138,6 +142,23 @@ export class RlpxSession {
     this.#isCompressed = remoteVersion >= SNAPPY_VERSION;
     this.#maxFrameSize = MAX_FRAME_SIZE;
     this.#reader.maxFrameSize = MAX_FRAME_SIZE;
+  }
+}
+
+/**
+ * Interop: EthereumJS always, and Nethermind when it has too many peers, send Disconnect uncompressed after
+ * Hello. No encoding of a reason is the Snappy block of one, so what does not decompress is taken as it stands.
+ */
+function readCompressed(msgId: number, body: Uint8Array): Uint8Array {
+  if (msgId !== DISCONNECT || body.length > MAX_PLAIN_DISCONNECT)
+    return decompress(body, MAX_MESSAGE_SIZE);
+  try {
+    const payload = decompress(body, MAX_MESSAGE_SIZE);
+    // A bare reason of 0x00 is also the Snappy block of nothing, which is no Disconnect.
+    return payload.length === 0 ? body : payload;
+  } catch (error) {
+    if (error instanceof RemoteProtocolError) return body;
+    throw error;
   }
 }
 

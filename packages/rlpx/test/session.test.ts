@@ -391,6 +391,17 @@ describe("a broken peer", () => {
   });
 });
 
+test.each(["00", "04", "80", "c100", "c104", "c110", "c0", "82c104"])(
+  "a Disconnect %s that is not compressed after Hello is taken as it stands",
+  (payload) => {
+    const { session, writer } = makeHostile(true);
+    feedFrame(session, writer, Uint8Array.of(1, ...hex(payload)));
+    expect(session.next()).toEqual({ msgId: 1, payload: hex(payload) });
+    feedFrame(session, writer, Uint8Array.of(1, ...compress(hex(payload))));
+    expect(session.next()).toEqual({ msgId: 1, payload: hex(payload) });
+  },
+);
+
 test("a second Hello is not accepted", () => {
   const [a] = makeOpenSessions();
   const error = thrown(() => a.helloAccepted(5));
