@@ -1,44 +1,53 @@
-import { createAesCtr } from "#aes";
-
-import type { AesCtr } from "./aes.ts";
+import { Direction, type FrameSecrets } from "./direction.ts";
+import { sharedEngine } from "./engine.ts";
 import { RemoteProtocolError } from "./errors.ts";
-import { RollingMac } from "./mac.ts";
+import { type FrameEngine, WINDOW_BYTES } from "./layout.ts";
+import { ReadBuffer } from "./read-buffer.ts";
+
+export type { FrameSecrets } from "./direction.ts";
 
 /** The largest `frame-data`, in bytes: what a 3-byte frame-size can say. */
 export const MAX_FRAME_SIZE = 0xffffff;
 
-/** What the handshake hands over for one direction. */
-export interface FrameSecrets {
-  /** 32 bytes, the key of the frame cipher. */
-  readonly aesSecret: Uint8Array;
-  /** 32 bytes, the key of the MAC's block cipher. */
-  readonly macSecret: Uint8Array;
-  /** `(macSecret XOR nonce) || handshake packet` as sent, which the MAC absorbs first. */
-  readonly macSeed: Uint8Array;
-}
+/** Header and header MAC; the frame's own MAC follows its padded data. */
+const HEADER_BYTES = 32;
+const MAC_BYTES = 16;
+/** A frame that has not arrived whole is opened in pieces of at least this many bytes. */
+const LEAST_PIECE_BYTES = 1024;
+/** Keystream made ahead of what is known to be needed, at most. */
+const KEYSTREAM_AHEAD_BYTES = 4096;
+const NOTHING = new Uint8Array(0);
 
 const paddedTo16 = (size: number): number => (size + 15) & ~15;
 
 /**
  * Encrypts and authenticates frames of one direction, in the order they are pushed.
  *
+ * Frames wait in the clear, laid out as on the wire, and are sealed in place a window at a time.
+ *
  * @see devp2p rlpx.md §Framing, §MAC
  */
 export class FrameWriter {
-  readonly #cipher: AesCtr;
-  readonly #mac: RollingMac;
-  #wire: Uint8Array[] = [];
-  #pendingBytes = 0;
+  readonly #direction: Direction;
+  #wire: Uint8Array = NOTHING;
+  #sealedTo = 0;
+  #end = 0;
+  /** Bytes of `[sealedTo, end)` that the cipher covers: all but the MACs. */
+  #unsealedBytes = 0;
+  /** How much to allocate for the next batch: about as much as the last one took. */
+  #batchBytes = 0;
 
-  /** @param secrets - copied */
-  constructor(secrets: FrameSecrets) {
-    this.#cipher = createAesCtr(secrets.aesSecret);
-    this.#mac = new RollingMac(secrets.macSecret, secrets.macSeed);
+  /**
+   * @param secrets - copied
+   * @param engine - does the work; the one that all connections share unless told otherwise
+   */
+  constructor(secrets: FrameSecrets, engine: FrameEngine = sharedEngine()) {
+    this.#direction = new Direction(secrets, engine);
   }
 
   /** Wire bytes that the next {@link take} will return. */
   get pendingBytes(): number {
-    return this.#pendingBytes;
+    return this.#end;
   }
 
   /**
@@ -47,130 +56,239 @@ export class FrameWriter {
    * @param head - the message id in RLP, 1 to 5 bytes; copied
    * @param body - the payload, snappy-compressed or not; copied
    * @returns how many wire bytes the frame adds
-   * @throws RangeError when `frame-data` would be empty or longer than {@link MAX_FRAME_SIZE}
+   * @throws RangeError when `frame-data` would be empty or longer than {@link MAX_FRAME_SIZE}; nothing has
+   * changed then
    */
   push(head: Uint8Array, body: Uint8Array): number {
     const size = head.length + body.length;
     if (size < 1 || size > MAX_FRAME_SIZE) {
       throw new RangeError(`frame-data of ${size} bytes is outside 1 to ${MAX_FRAME_SIZE}`);
     }
-    const plain = new Uint8Array(16 + paddedTo16(size));
-    plain.set([size >> 16, size >> 8, size, 0xc2, 0x80, 0x80]);
-    plain.set(head, 16);
-    plain.set(body, 16 + head.length);
-    const sealed = this.#cipher.update(plain);
-    const headerTag = this.#mac.headerTag(sealed.subarray(0, 16));
-    this.#mac.update(sealed.subarray(16));
-    this.#wire.push(sealed.subarray(0, 16), headerTag, sealed.subarray(16), this.#mac.frameTag());
-    this.#pendingBytes += plain.length + 32;
-    return plain.length + 32;
+    const padded = paddedTo16(size);
+    const length = HEADER_BYTES + padded + MAC_BYTES;
+    if (this.#end - this.#sealedTo + length > WINDOW_BYTES) this.#sealFrames();
+    this.#reserve(length);
+    const wire = this.#wire;
+    const at = this.#end;
+    wire[at] = size >> 16;
+    wire[at + 1] = size >> 8;
+    wire[at + 2] = size;
+    // header-data: the list [capability-id, context-id], both 0; readers ignore it.
+    wire[at + 3] = 0xc2;
+    wire[at + 4] = 0x80;
+    wire[at + 5] = 0x80;
+    wire.set(head, at + HEADER_BYTES);
+    wire.set(body, at + HEADER_BYTES + head.length);
+    this.#end = at + length;
+    if (length > WINDOW_BYTES) this.#sealLongFrame(padded);
+    else this.#unsealedBytes += 16 + padded;
+    return length;
   }
 
   /** Returns the wire bytes of all pending frames in one buffer, which the caller owns. */
   take(): Uint8Array {
-    const out = new Uint8Array(this.#pendingBytes);
-    let at = 0;
-    for (const part of this.#wire) {
-      out.set(part, at);
-      at += part.length;
+    this.#sealFrames();
+    const wire = this.#wire;
+    const end = this.#end;
+    this.#wire = NOTHING;
+    this.#sealedTo = 0;
+    this.#end = 0;
+    this.#batchBytes = Math.min(end, WINDOW_BYTES);
+    // A much smaller batch than the last must not keep the memory of the last alive.
+    return end * 2 < wire.length ? wire.slice(0, end) : wire.subarray(0, end);
+  }
+
+  /** Makes room for `length` more bytes, all of them zero. */
+  #reserve(length: number): void {
+    const needed = this.#end + length;
+    if (needed <= this.#wire.length) return;
+    const capacity = Math.max(needed, this.#wire.length * 2, this.#batchBytes);
+    const grown = new Uint8Array(capacity);
+    grown.set(this.#wire.subarray(0, this.#end));
+    this.#wire = grown;
+  }
+
+  /** Seals the whole frames that wait, which together fit into the window. */
+  #sealFrames(): void {
+    const length = this.#end - this.#sealedTo;
+    if (length === 0) return;
+    const direction = this.#direction;
+    const { engine } = direction;
+    direction.acquire();
+    engine.window.set(this.#wire.subarray(this.#sealedTo, this.#end));
+    direction.keystream(this.#unsealedBytes);
+    engine.sealFrames(length);
+    this.#wire.set(engine.window.subarray(0, length), this.#sealedTo);
+    direction.release();
+    this.#unsealedBytes = 0;
+    this.#sealedTo = this.#end;
+  }
+
+  /** Seals the frame that was pushed last and is longer than the window. */
+  #sealLongFrame(padded: number): void {
+    const direction = this.#direction;
+    const { engine } = direction;
+    direction.acquire();
+    let at = this.#sealedTo;
+    engine.window.set(this.#wire.subarray(at, at + 16));
+    engine.sealHeader(0, direction.keystream(16));
+    this.#wire.set(engine.window.subarray(0, HEADER_BYTES), at);
+    at += HEADER_BYTES;
+    for (const end = at + padded; at < end;) {
+      const length = Math.min(end - at, WINDOW_BYTES);
+      engine.window.set(this.#wire.subarray(at, at + length));
+      engine.sealBody(0, length, direction.keystream(length));
+      this.#wire.set(engine.window.subarray(0, length), at);
+      at += length;
     }
-    this.#wire = [];
-    this.#pendingBytes = 0;
-    return out;
+    engine.sealTag(0);
+    this.#wire.set(engine.window.subarray(0, MAC_BYTES), at);
+    direction.release();
+    this.#sealedTo = this.#end;
   }
 }
 
 /**
  * Authenticates and decrypts the frames of one direction from chunks of any length.
  *
+ * Memory follows what has arrived, never what a header announces: a long frame is opened piece by piece
+ * into a buffer that doubles. The caller bounds how much it feeds between calls of {@link next}.
+ *
  * @see devp2p rlpx.md §Framing, §MAC
  */
 export class FrameReader {
-  readonly #cipher: AesCtr;
-  readonly #mac: RollingMac;
-  #buffer: Uint8Array = new Uint8Array(0);
-  #end = 0;
-  #start = 0;
-  #frameSize: number | undefined;
-  #failure: RemoteProtocolError | undefined;
-
   /** Largest frame-size accepted, in bytes; read when a header arrives, so it may change between frames. */
   maxFrameSize: number;
+  readonly #direction: Direction;
+  readonly #input = new ReadBuffer();
+  /** The frame-size of the frame being read; 0 while its header is awaited. */
+  #frameSize = 0;
+  /** Frame-data that was opened before the whole frame was there. */
+  #opened: Uint8Array = NOTHING;
+  #openedBytes = 0;
+  #failure: RemoteProtocolError | undefined;
 
-  /** @param secrets - copied */
-  constructor(secrets: FrameSecrets & { readonly maxFrameSize: number }) {
-    this.#cipher = createAesCtr(secrets.aesSecret);
-    this.#mac = new RollingMac(secrets.macSecret, secrets.macSeed);
+  /**
+   * @param secrets - copied
+   * @param engine - does the work; the one that all connections share unless told otherwise
+   */
+  constructor(
+    secrets: FrameSecrets & { readonly maxFrameSize: number },
+    engine: FrameEngine = sharedEngine(),
+  ) {
+    this.#direction = new Direction(secrets, engine);
     this.maxFrameSize = secrets.maxFrameSize;
   }
 
-  /** Appends bytes from the peer, any length; copied. */
+  /** Appends bytes from the peer, any length; copied. A dead reader drops them. */
   feed(chunk: Uint8Array): void {
-    const used = this.#end - this.#start;
-    if (this.#end + chunk.length > this.#buffer.length) {
-      const grown = new Uint8Array(Math.max(used * 2, used + chunk.length));
-      grown.set(this.#buffer.subarray(this.#start, this.#end));
-      this.#buffer = grown;
-      this.#start = 0;
-      this.#end = used;
-    }
-    this.#buffer.set(chunk, this.#end);
-    this.#end += chunk.length;
+    if (this.#failure === undefined) this.#input.append(chunk);
   }
 
   /**
    * Authenticates and decrypts the next frame, if all of it has arrived.
    *
-   * @returns `frame-data`, owned by the caller, or `undefined` when more bytes are needed
+   * Interop: go-ethereum authenticates a frame of size 0 and then finds no message id in it; here the
+   * header is refused at once. Like go-ethereum, nothing in the header but the size is looked at.
+   *
+   * @returns `frame-data` (1 to {@link maxFrameSize} bytes), owned by the caller, or `undefined` when
+   * more bytes are needed
    * @throws {@link RemoteProtocolError} `ERR_RLPX_BAD_HEADER_MAC`, `ERR_RLPX_BAD_FRAME_MAC`,
-   * `ERR_RLPX_FRAME_SIZE`; the reader is dead afterwards and throws the same error again
+   * `ERR_RLPX_FRAME_SIZE` (0, or over {@link maxFrameSize}); the reader is dead afterwards and throws the
+   * same error again
    */
   next(): Uint8Array | undefined {
     if (this.#failure !== undefined) throw this.#failure;
-    this.#frameSize ??= this.#readHeader();
-    if (this.#frameSize === undefined) return undefined;
-    const padded = paddedTo16(this.#frameSize);
-    const sealed = this.#read(padded + 16);
-    if (sealed === undefined) return undefined;
-    this.#mac.update(sealed.subarray(0, padded));
-    if (!isEqualConstantTime(this.#mac.frameTag(), sealed.subarray(padded))) {
-      this.#fail(new RemoteProtocolError("ERR_RLPX_BAD_FRAME_MAC", "frame MAC does not match"));
+    if (this.#direction.acquire()) this.#input.forgetWindow();
+    const data = this.#readHeader() ? this.#readFrame() : undefined;
+    if (data === undefined) {
+      this.#direction.release();
+      this.#input.settle();
     }
-    const data = this.#cipher.update(sealed.subarray(0, padded)).slice(0, this.#frameSize);
-    this.#frameSize = undefined;
     return data;
   }
 
-  #readHeader(): number | undefined {
-    const sealed = this.#read(32);
-    if (sealed === undefined) return undefined;
-    if (!isEqualConstantTime(this.#mac.headerTag(sealed.subarray(0, 16)), sealed.subarray(16))) {
+  /** Returns whether the header of the current frame is known. */
+  #readHeader(): boolean {
+    if (this.#frameSize > 0) return true;
+    const available = this.#input.length;
+    if (available < HEADER_BYTES) return false;
+    const { engine } = this.#direction;
+    // Half of what is there: of the smallest frame, 64 bytes, the cipher covers 32.
+    const ahead = Math.min(available >> 1, KEYSTREAM_AHEAD_BYTES);
+    const at = this.#input.load(HEADER_BYTES, engine.window);
+    const size = engine.openHeader(at, this.#direction.keystream(16, ahead));
+    if (size < 0) {
       this.#fail(new RemoteProtocolError("ERR_RLPX_BAD_HEADER_MAC", "header MAC does not match"));
     }
-    const [high = 0, middle = 0, low = 0] = this.#cipher.update(sealed.subarray(0, 16));
-    const size = (high << 16) | (middle << 8) | low;
     if (size < 1 || size > this.maxFrameSize) {
       const message = `frame-size ${size} is outside 1 to ${this.maxFrameSize}`;
       this.#fail(new RemoteProtocolError("ERR_RLPX_FRAME_SIZE", message));
     }
-    return size;
+    this.#input.consume(HEADER_BYTES);
+    this.#frameSize = size;
+    return true;
   }
 
-  #read(length: number): Uint8Array | undefined {
-    if (this.#end - this.#start < length) return undefined;
-    this.#start += length;
-    return this.#buffer.slice(this.#start - length, this.#start);
+  #readFrame(): Uint8Array | undefined {
+    const padded = paddedTo16(this.#frameSize);
+    const isWhole = this.#openedBytes === 0 && this.#input.length >= padded + MAC_BYTES;
+    if (!isWhole || padded + MAC_BYTES > WINDOW_BYTES) return this.#readLongFrame(padded);
+    const { engine } = this.#direction;
+    const at = this.#input.load(padded + MAC_BYTES, engine.window);
+    engine.openBody(at, padded, this.#direction.keystream(padded));
+    if (!engine.openTag(at + padded)) this.#failFrame();
+    const data = new Uint8Array(this.#frameSize);
+    data.set(engine.window.subarray(at, at + this.#frameSize));
+    this.#input.consume(padded + MAC_BYTES);
+    this.#frameSize = 0;
+    return data;
+  }
+
+  /** Opens what has arrived of a frame that is long or incomplete; its data leaves only when authentic. */
+  #readLongFrame(padded: number): Uint8Array | undefined {
+    const { engine } = this.#direction;
+    while (this.#openedBytes < padded) {
+      const rest = padded - this.#openedBytes;
+      const length = Math.min(this.#input.length & ~15, rest, WINDOW_BYTES);
+      if (length < rest && length < LEAST_PIECE_BYTES) return undefined;
+      const at = this.#input.load(length, engine.window);
+      engine.openBody(at, length, this.#direction.keystream(length));
+      this.#keep(engine.window.subarray(at, at + length));
+      this.#input.consume(length);
+    }
+    if (this.#input.length < MAC_BYTES) return undefined;
+    if (!engine.openTag(this.#input.load(MAC_BYTES, engine.window))) this.#failFrame();
+    this.#input.consume(MAC_BYTES);
+    const data = this.#opened;
+    this.#opened = NOTHING;
+    this.#openedBytes = 0;
+    this.#frameSize = 0;
+    return data;
+  }
+
+  /** Keeps a piece of frame-data, without the padding at its end; the last piece fills the buffer exactly. */
+  #keep(piece: Uint8Array): void {
+    const at = this.#openedBytes;
+    const end = Math.min(at + piece.length, this.#frameSize);
+    if (end > this.#opened.length) {
+      const grown = new Uint8Array(Math.min(Math.max(at * 2, end), this.#frameSize));
+      grown.set(this.#opened.subarray(0, at));
+      this.#opened = grown;
+    }
+    this.#opened.set(piece.subarray(0, end - at), at);
+    this.#openedBytes = at + piece.length;
+  }
+
+  #failFrame(): never {
+    this.#fail(new RemoteProtocolError("ERR_RLPX_BAD_FRAME_MAC", "frame MAC does not match"));
   }
 
   #fail(error: RemoteProtocolError): never {
     this.#failure = error;
+    this.#direction.release();
+    this.#input.clear();
+    this.#opened = NOTHING;
     throw error;
   }
-}
-
-/** Looks at every byte before it answers, so that timing does not tell where two MACs part. */
-function isEqualConstantTime(a: Uint8Array, b: Uint8Array): boolean {
-  let difference = a.length ^ b.length;
-  for (let i = 0; i < a.length; i++) difference |= (a[i] ?? 0) ^ (b[i] ?? 0);
-  return difference === 0;
 }

@@ -3,7 +3,8 @@ import { keccak_256 } from "@noble/hashes/sha3.js";
 
 /**
  * One direction's rolling MAC: a keccak-256 state that absorbs everything sent and is asked for a tag
- * after each header and each frame.
+ * after each header and each frame. Written as the specification puts it, over `@noble` alone, so that
+ * the engines can be held against it.
  *
  * @see devp2p rlpx.md §MAC
  */

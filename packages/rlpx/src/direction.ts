@@ -1,0 +1,93 @@
+import { createAesCtr } from "#aes";
+
+import type { AesCtr } from "./aes.ts";
+import { type FrameEngine, STATE, WINDOW_BYTES } from "./layout.ts";
+
+/** What the handshake hands over for one direction. */
+export interface FrameSecrets {
+  /** 32 bytes, the key of the frame cipher. */
+  readonly aesSecret: Uint8Array;
+  /** 32 bytes, the key of the MAC's block cipher. */
+  readonly macSecret: Uint8Array;
+  /** `(macSecret XOR nonce) || handshake packet` as sent, which the MAC absorbs first. */
+  readonly macSeed: Uint8Array;
+}
+
+/** Encrypting zeros yields the bare keystream, which one call makes for a whole batch of frames. */
+const ZEROS = new Uint8Array(WINDOW_BYTES);
+const NOTHING = new Uint8Array(0);
+
+/** One direction of a connection: its keystream and its MAC, lent to an engine while there is work. */
+export class Direction {
+  readonly engine: FrameEngine;
+  readonly #cipher: AesCtr;
+  readonly #state = new Uint8Array(STATE.bytes);
+  /** Keystream that was made and not used before the last release. */
+  #leftover: Uint8Array = NOTHING;
+  /** The unused keystream in the engine while this direction holds it. */
+  #keystreamAt = 0;
+  #keystreamEnd = 0;
+
+  /** @param secrets - copied */
+  constructor({ aesSecret, macSecret, macSeed }: FrameSecrets, engine: FrameEngine) {
+    this.engine = engine;
+    this.#cipher = createAesCtr(aesSecret);
+    this.acquire();
+    engine.window.set(macSecret);
+    engine.reset();
+    for (let at = 0; at < macSeed.length; at += WINDOW_BYTES) {
+      const piece = macSeed.subarray(at, at + WINDOW_BYTES);
+      engine.window.set(piece);
+      engine.absorbSeed(piece.length);
+    }
+    this.release();
+  }
+
+  /** Loads this direction into the engine; returns false when it was there and the window is as it left it. */
+  acquire(): boolean {
+    const { engine } = this;
+    if (engine.holder === this) return false;
+    engine.holder?.release();
+    engine.holder = this;
+    engine.state.set(this.#state);
+    this.#keystreamAt = 0;
+    this.#keystreamEnd = this.#leftover.length;
+    if (this.#keystreamEnd > 0) engine.keystream.set(this.#leftover);
+    return true;
+  }
+
+  /** Takes this direction's state out of the engine, if it is there. */
+  release(): void {
+    const { engine } = this;
+    if (engine.holder !== this) return;
+    engine.holder = undefined;
+    this.#state.set(engine.state);
+    const isUsedUp = this.#keystreamAt === this.#keystreamEnd;
+    this.#leftover = isUsedUp
+      ? NOTHING
+      : engine.keystream.slice(this.#keystreamAt, this.#keystreamEnd);
+  }
+
+  /**
+   * Uses up `length` bytes of keystream and returns where they lie in the engine.
+   *
+   * @param length - multiple of 16, at most {@link WINDOW_BYTES}
+   * @param ahead - if more must be made, how much to make at once
+   */
+  keystream(length: number, ahead: number = length): number {
+    if (this.#keystreamEnd - this.#keystreamAt < length) this.#makeKeystream(length, ahead);
+    const at = this.#keystreamAt;
+    this.#keystreamAt += length;
+    return at;
+  }
+
+  #makeKeystream(length: number, ahead: number): void {
+    const { keystream } = this.engine;
+    const rest = this.#keystreamEnd - this.#keystreamAt;
+    if (rest > 0) keystream.copyWithin(0, this.#keystreamAt, this.#keystreamEnd);
+    const wanted = Math.max(length - rest, Math.min(ahead & ~15, WINDOW_BYTES - rest));
+    keystream.set(this.#cipher.update(ZEROS.subarray(0, wanted)), rest);
+    this.#keystreamAt = 0;
+    this.#keystreamEnd = rest + wanted;
+  }
+}
