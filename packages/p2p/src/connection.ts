@@ -24,6 +24,9 @@ const yieldToIo: (task: () => void) => void =
     ? (task) => void setImmediate(task)
     : (task) => void globalThis.setTimeout(task, 0);
 
+/** What may stop the reading: whoever owns the connection, a full inbox, pongs that cannot leave. */
+export type Brake = "owner" | "inbox" | "pongs";
+
 /** What the owner of a {@link Connection} is told. */
 export interface ConnectionEvents {
   /** One message arrived. Throwing means that the peer broke the protocol. */
@@ -66,7 +69,8 @@ export class Connection {
   readonly #clock: Clock;
   readonly #limits: ConnectionLimits;
   #events: ConnectionEvents;
-  #isPaused = true;
+  /** Who wants no reading now; a fresh connection is its owner's to start. */
+  readonly #pausedBy = new Set<Brake>(["owner"]);
   #isReading = false;
   #isHeld = false;
   #failure: Error | undefined;
@@ -103,7 +107,7 @@ export class Connection {
   }
 
   get isPaused(): boolean {
-    return this.#isPaused;
+    return this.#pausedBy.size > 0;
   }
 
   /** Hands the connection to its next owner, who also learns of a failure that came in between. */
@@ -119,22 +123,25 @@ export class Connection {
     this.pause();
   }
 
-  /** Stops reading the stream; what has arrived already is still delivered. */
-  pause(): void {
-    if (this.#isPaused) return;
-    this.#isPaused = true;
+  /** Stops reading the stream until every brake is let go; what has arrived is still delivered. */
+  pause(brake: Brake = "owner"): void {
+    if (this.isPaused) {
+      this.#pausedBy.add(brake);
+      return;
+    }
+    this.#pausedBy.add(brake);
     if (this.#state === "open") this.#stream.pause();
   }
 
-  /** Starts reading, with what the codec holds already. */
-  resume(): void {
-    if (!this.#isPaused) return;
-    this.#isPaused = false;
-    this.#isHeld = false;
+  /** Lets go of one brake; with the last one reading starts, with what the codec holds already. */
+  resume(brake: Brake = "owner"): void {
+    if (!this.#pausedBy.delete(brake)) return;
+    if (brake === "owner") this.#isHeld = false;
+    if (this.isPaused) return;
     this.lastRead = this.#clock.now();
     if (this.#state !== "open") return;
     this.#deliver();
-    if (this.#isStill("open") && !this.#isPaused) this.#stream.resume();
+    if (this.#isStill("open") && !this.isPaused) this.#stream.resume();
   }
 
   /** Queues a base message; it leaves before everything else. */

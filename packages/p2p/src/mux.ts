@@ -183,16 +183,16 @@ export class Mux {
       if (this.#isFull(channel)) this.#watch(channel);
     }
     this.#grant(channel, cost);
-    if (this.#connection.isPaused && this.#mayResume()) this.#connection.resume();
+    if (this.#connection.isPaused && this.#mayResume()) this.#connection.resume("inbox");
   }
 
   /** After a message was queued: stop what must stop. */
   #brake(channel: Channel): void {
     if (this.#isFull(channel)) {
       if (channel.stallTimer === undefined) this.#watch(channel);
-      if (this.#flowMsgId === undefined) this.#connection.pause();
+      if (this.#flowMsgId === undefined) this.#connection.pause("inbox");
     }
-    if (this.#inboxCost >= this.#connectionBound()) this.#connection.pause();
+    if (this.#inboxCost >= this.#connectionBound()) this.#connection.pause("inbox");
   }
 
   #isFull({ inbox }: Channel): boolean {

@@ -28,6 +28,8 @@ import type { StreamAddress } from "./stream.ts";
 export interface PeerLimits extends MuxLimits, KeepaliveLimits {
   /** How long `run`s may take to return after the connection's end before they are detached. */
   readonly graceMs: number;
+  /** How long the stream may stay unwritable with bytes waiting. */
+  readonly writeTimeoutMs: number;
   /** How long accepted messages may take to leave before our Disconnect. */
   readonly drainTimeoutMs: number;
 }
@@ -103,6 +105,7 @@ export class LivePeer implements Peer {
   #controller: AbortController | undefined;
   #end: DisconnectedError | undefined;
   #teardown: Promise<void> | undefined;
+  #isHoldingPings = false;
 
   constructor(options: LivePeerOptions) {
     const { connection, hello, clock, limits } = options;
@@ -162,10 +165,7 @@ export class LivePeer implements Peer {
     return (
       this.#teardown ??
       new Promise((resolve) => {
-        this.signal.addEventListener("abort", () => {
-          // The teardown is assigned in the same turn of the event loop as the abort.
-          queueMicrotask(() => void this.#teardown?.then(resolve));
-        });
+        this.signal.addEventListener("abort", () => void this.#teardown?.then(resolve));
       })
     );
   }
@@ -286,10 +286,12 @@ export class LivePeer implements Peer {
 
   /** A peer that pings and does not read fills the base queue: stop reading until it has drained. */
   #holdPings(): void {
-    if (this.#connection.outbox.baseSize < MAX_WAITING_PONGS) return;
-    this.#connection.pause();
-    void this.#connection.flushed(this.#limits.idleTimeoutMs).then(() => {
-      if (this.#end === undefined) this.#connection.resume();
+    if (this.#isHoldingPings || this.#connection.outbox.baseSize < MAX_WAITING_PONGS) return;
+    this.#isHoldingPings = true;
+    this.#connection.pause("pongs");
+    void this.#connection.flushed(this.#limits.writeTimeoutMs).then(() => {
+      this.#isHoldingPings = false;
+      if (this.#end === undefined) this.#connection.resume("pongs");
     });
   }
 
