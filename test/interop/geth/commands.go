@@ -17,6 +17,7 @@ type command struct {
 	Enode  string   `json:"enode"`  // dial
 	Reason uint8    `json:"reason"` // disconnect
 	Words  []string `json:"words"`  // send
+	Code   uint64   `json:"code"`   // wide
 
 	Size  int    `json:"size"` // echo, ask, flood: bytes in the RLP string
 	Fill  string `json:"fill"` // zero, text, random
@@ -44,6 +45,8 @@ func (n *node) execute(c *command) error {
 		return n.on("echo", c, func(s *session) error { return sendEcho(s, c) })
 	case "ask":
 		return n.on("echo", c, func(s *session) error { return p2p.Send(s.rw, echoAsk, askPayload{uint64(c.Size), c.Fill}) })
+	case "wide":
+		return n.on("wide", c, func(s *session) error { return p2p.SendItems(s.rw, c.Code, c.Do) })
 	case "flood":
 		return n.on("bench", c, func(s *session) error { return flood(s, c) })
 	case "requests":

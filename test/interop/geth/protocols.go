@@ -22,6 +22,7 @@ var definitions = map[string]definition{
 	"bench":      {3, handleBench},
 	"echo":       {4, handleEcho},
 	"req":        {2, handleReq},
+	"wide":       {wideLength, handleWide},
 }
 
 func knownProtocols() string {
@@ -143,6 +144,22 @@ func sendEcho(s *session, c *command) error {
 		return err
 	}
 	emit("sent", fields{"size": len(payload), "sum": checksum(payload)})
+	return nil
+}
+
+// wideLength is enough for message codes that take three bytes in RLP.
+const wideLength = 1024
+
+// handleWide returns the payload of an even code on the next odd one, and reports odd codes.
+func handleWide(s *session, msg p2p.Msg) error {
+	payload, err := io.ReadAll(msg.Payload)
+	if err != nil {
+		return err
+	}
+	if msg.Code%2 == 0 {
+		return writeRaw(s.rw, msg.Code+1, payload)
+	}
+	emit("returned", fields{"code": msg.Code, "size": len(payload), "sum": checksum(payload)})
 	return nil
 }
 
