@@ -1,5 +1,6 @@
 import { encodeRlp } from "@heddle/identity";
 import type { RlpInput } from "@heddle/identity";
+import { LocalProtocolError as RlpxLocalError } from "@heddle/rlpx";
 
 import type { SharedCapability } from "./capability.ts";
 import { count } from "./counters.ts";
@@ -24,11 +25,11 @@ export interface SendLimits {
   readonly maxQueued: number;
 }
 
-/** What a channel asks of the mux it belongs to. */
+/** What a channel asks of the mux it belongs to; one object for all channels of a connection. */
 export interface ChannelOwner {
-  enqueue(queue: OutQueue, item: Outgoing): void;
-  provide(context: unknown): void;
-  sent(code: number, payload: Uint8Array): void;
+  enqueue(channel: Channel, item: Outgoing): void;
+  provide(channel: Channel, context: unknown): void;
+  sent(channel: Channel, code: number, payload: Uint8Array): void;
 }
 
 const ACCEPTED: Promise<void> = Promise.resolve();
@@ -101,20 +102,21 @@ export class Channel implements MessageReadWriter {
 
   sendEncoded(code: number, payload: Uint8Array): Promise<void> {
     const refusal = this.#refuse(code, payload);
-    if (refusal !== undefined) return Promise.reject(refusal);
+    if (refusal !== undefined) return this.#failed(refusal);
     if (this.#error !== undefined) return this.#failed(this.#error);
     const msgId = this.capability.offset + code;
-    this.#owner.sent(code, payload);
+    this.#owner.sent(this, code, payload);
     count(this.counters.out, code, payload.length);
     if (
       this.queue.cost < this.#limits.highWaterMark &&
       payload.length < this.#limits.highWaterMark
     ) {
-      this.#owner.enqueue(this.queue, { msgId, payload });
+      this.#owner.enqueue(this, { msgId, payload });
       return ACCEPTED;
     }
     const accepted = new Promise<void>((resolve, reject) => {
-      this.#owner.enqueue(this.queue, { msgId, payload, accepted: resolve, failed: reject });
+      const failed = (error: Error): void => reject(this.#sendError(code, error));
+      this.#owner.enqueue(this, { msgId, payload, accepted: resolve, failed });
     });
     // The connection's end must not bring down a process that did not await this send.
     accepted.catch(() => undefined);
@@ -122,7 +124,7 @@ export class Channel implements MessageReadWriter {
   }
 
   provide(context: unknown): void {
-    this.#owner.provide(context);
+    this.#owner.provide(this, context);
   }
 
   /** From now on sends reject with `error`. */
@@ -154,6 +156,14 @@ export class Channel implements MessageReadWriter {
     return undefined;
   }
 
+  /** The codec found that a message does not fit a frame, compressed as it is. */
+  #sendError(code: number, error: Error): Error {
+    if (!(error instanceof RlpxLocalError)) return error;
+    const message = `${this.describe(code)}: ${error.message}`;
+    return new LocalProtocolError("ERR_P2P_MESSAGE_TOO_BIG", message, { cause: error });
+  }
+
+  /** A send that nobody awaits must not bring the process down. */
   #failed(error: Error): Promise<void> {
     const promise = Promise.reject(error);
     promise.catch(() => undefined);

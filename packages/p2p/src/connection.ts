@@ -43,6 +43,11 @@ export interface ConnectionLimits {
   readonly drainTimeoutMs: number;
 }
 
+interface FlushWaiter {
+  readonly queues: readonly OutQueue[];
+  readonly resolve: () => void;
+}
+
 /** The stream ended without a Disconnect. */
 export class StreamEndedError extends Error {
   override readonly name: string = "StreamEndedError";
@@ -81,7 +86,7 @@ export class Connection {
   #writeTimer: unknown;
   #drainTimer: unknown;
   #onClosed: (() => void)[] = [];
-  #onFlushed: (() => void) | undefined;
+  #flushWaiters: FlushWaiter[] = [];
   /** When bytes last arrived, on the clock's monotonic scale. */
   lastRead: number;
   /** Bytes received and sent, on the wire. */
@@ -167,16 +172,22 @@ export class Connection {
     this.#flush();
   }
 
-  /** Resolves when nothing that may leave waits in the outbox any more, or `ms` have passed. */
-  async flushed(ms: number): Promise<void> {
+  /**
+   * Resolves when nothing that may leave waits in the outbox any more and `queues` are empty, or when
+   * `ms` have passed or the other side is gone.
+   */
+  async flushed(ms: number, queues: readonly OutQueue[] = []): Promise<void> {
     this.#flush();
-    if (this.#state !== "open" || !(this.#isBlocked || this.#isYielding)) return;
+    if (this.#state !== "open" || this.#failure !== undefined || this.#isFlushed(queues)) return;
     await new Promise<void>((resolve) => {
       const timer = this.#clock.setTimeout(resolve, ms);
-      this.#onFlushed = () => {
-        this.#clock.clearTimeout(timer);
-        resolve();
-      };
+      this.#flushWaiters.push({
+        queues,
+        resolve: () => {
+          this.#clock.clearTimeout(timer);
+          resolve();
+        },
+      });
     });
   }
 
@@ -248,7 +259,10 @@ export class Connection {
       if (!this.#fillBatch()) return;
       const isFull = this.session.codec.pendingBytes >= BATCH_BYTES;
       this.#writeBatch();
-      if (!isFull) return;
+      if (!isFull) {
+        this.#settleFlushed();
+        return;
+      }
       this.#isYielding = true;
       yieldToIo(() => {
         this.#isYielding = false;
@@ -270,6 +284,7 @@ export class Connection {
         codec.push(item.msgId, item.payload);
       } catch (error) {
         if (item.failed === undefined || !(error instanceof Error)) throw error;
+        this.outbox.takeBack(item);
         item.failed(error);
         continue;
       }
@@ -297,10 +312,20 @@ export class Connection {
     this.#settleFlushed();
   }
 
+  #isFlushed(queues: readonly OutQueue[]): boolean {
+    return !this.#isBlocked && !this.#isYielding && queues.every(({ size }) => size === 0);
+  }
+
   #settleFlushed(): void {
-    if (this.#isBlocked || this.#isYielding) return;
-    this.#onFlushed?.();
-    this.#onFlushed = undefined;
+    this.#flushWaiters = this.#flushWaiters.filter(({ queues, resolve }) => {
+      if (!this.#isFlushed(queues)) return true;
+      resolve();
+      return false;
+    });
+  }
+
+  #releaseFlushed(): void {
+    for (const { resolve } of this.#flushWaiters.splice(0)) resolve();
   }
 
   #onEnd(): void {
@@ -313,14 +338,14 @@ export class Connection {
     this.#state = "closed";
     this.#clearWriteTimer();
     this.#clock.clearTimeout(this.#drainTimer);
-    this.#onFlushed?.();
-    this.#onFlushed = undefined;
+    this.#releaseFlushed();
     for (const resolve of this.#onClosed.splice(0)) resolve();
   }
 
   #fail(error: unknown): void {
     if (this.#state !== "open") return;
     this.#failure = error instanceof Error ? error : new Error(String(error));
+    this.#releaseFlushed();
     this.#events.failed(this.#failure);
   }
 

@@ -74,6 +74,7 @@ export class OutQueue {
 export class Outbox {
   readonly #base = new OutQueue();
   #round: OutQueue[] = [];
+  #lastServed: OutQueue | undefined;
 
   /** Base messages that wait. */
   get baseSize(): number {
@@ -121,9 +122,17 @@ export class Outbox {
       queue.shift();
       queue.deficit = Math.max(0, queue.deficit - cost);
       queue.window -= cost;
+      this.#lastServed = queue;
       if (queue.size === 0 || queue.window <= 0) this.#leaveRound(queue);
       return item;
     }
+  }
+
+  /** The message that {@link next} gave last could not leave: it takes nothing of its window. */
+  takeBack({ payload }: Outgoing): void {
+    if (this.#lastServed === undefined) return;
+    this.#lastServed.window += messageCost(payload);
+    this.activate(this.#lastServed);
   }
 
   /** Drops everything; whoever waits is told why. */

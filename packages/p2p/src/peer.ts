@@ -7,7 +7,7 @@ import { sleep } from "./clock.ts";
 import type { Clock } from "./clock.ts";
 import type { Connection } from "./connection.ts";
 import type { ProtocolCounters } from "./counters.ts";
-import { decodeDisconnect, DisconnectReason, encodeDisconnect } from "./disconnect.ts";
+import { decodeDisconnect, Disconnect, DisconnectReason, encodeDisconnect } from "./disconnect.ts";
 import {
   DisconnectedError,
   disconnectReasonFor,
@@ -64,7 +64,8 @@ export interface LivePeerOptions {
   readonly clock: Clock;
   readonly limits: PeerLimits;
   readonly events: LivePeerEvents;
-  readonly countersOf: (label: string) => ProtocolCounters;
+  /** By `name/version`; one that is missing is counted on its own. */
+  readonly counters: Readonly<Record<string, ProtocolCounters>>;
 }
 
 /** RLP of the empty list; Interop: reth takes no other ping or pong payload. */
@@ -155,9 +156,10 @@ export class LivePeer implements Peer {
     return this.#keepalive.ping();
   }
 
+  /** Does not wait for the `run`s: one of them may be what calls it. */
   disconnect(reason: number = DisconnectReason.requested): Promise<void> {
     this.#finish(reason, "local");
-    return this.closed();
+    return this.#connection.closed();
   }
 
   /** Resolves when the connection has ended and everything of it is torn down; never rejects. */
@@ -220,6 +222,7 @@ export class LivePeer implements Peer {
       failed: (error) => this.#onFailed(error),
     });
     for (const channel of inStartOrder(this.channels)) {
+      if (this.#end !== undefined) break;
       if (!channel.isRunnable) continue;
       this.#runs.set(channel, this.#run(channel));
     }
@@ -248,7 +251,7 @@ export class LivePeer implements Peer {
       shared: options.shared,
       clock: options.clock,
       limits: options.limits,
-      countersOf: options.countersOf,
+      counters: options.counters,
       minRttMs: () => this.#keepalive.minRttMs,
       events: {
         stalled: (_channel, error) => this.#finish(error.reason, "local", error),
@@ -325,11 +328,13 @@ export class LivePeer implements Peer {
   async #closeConnection(error: DisconnectedError, cause: unknown): Promise<void> {
     const connection = this.#connection;
     const isLost = error.reason === DisconnectReason.networkError && cause !== undefined;
-    const isGraceful =
-      error.by === "local" &&
-      (error.reason === DisconnectReason.requested ||
-        error.reason === DisconnectReason.clientQuitting);
-    if (isGraceful) await connection.flushed(this.#limits.drainTimeoutMs);
+    // Who ends it on purpose means what was sent before to arrive; after a fault nothing is owed.
+    const isOnPurpose =
+      error.by === "local" && (cause === undefined || cause instanceof Disconnect);
+    if (isOnPurpose) {
+      const queues = this.channels.map(({ queue }) => queue);
+      await connection.flushed(this.#limits.drainTimeoutMs, queues);
+    }
     this.#mux.failSends(error);
     if (isLost) connection.destroy();
     else if (error.by === "remote") connection.end();

@@ -88,7 +88,7 @@ export interface Peer {
   readonly lastSeen: number;
   /** Measures one round trip, in milliseconds. Calls that overlap share it. */
   ping(): Promise<number>;
-  /** Ends the connection; accepted messages are still sent. Resolves when everything is torn down. */
+  /** Ends the connection; accepted messages are still sent. Resolves when the connection is gone. */
   disconnect(reason?: number): Promise<void>;
   info(): PeerInfo;
   /**

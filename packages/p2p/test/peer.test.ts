@@ -1,0 +1,494 @@
+import { encodeRlp } from "@heddle/identity";
+import { describe, expect, test } from "vitest";
+
+import {
+  BaseMessage,
+  Disconnect,
+  DisconnectedError,
+  DisconnectReason,
+  encodeDisconnect,
+  LocalProtocolError,
+  MAX_MESSAGE_SIZE,
+  RemoteProtocolError,
+  TimeoutError,
+  UselessPeer,
+} from "../src/index.ts";
+import type { Message, Protocol } from "../src/index.ts";
+import {
+  allEvents,
+  connectPair,
+  connectScripted,
+  dialRaw,
+  keyOf,
+  ManualClock,
+  networks,
+  nextEvent,
+  rejection,
+  Scripted,
+  settle,
+  startServer,
+  until,
+  watchEscapes,
+  within,
+} from "./harness.ts";
+
+function words(message: Message): string[] {
+  const value = message.decode();
+  if (value instanceof Uint8Array) throw new Error("expected a list");
+  return value.map((item) => new TextDecoder().decode(item as Uint8Array));
+}
+
+describe.each(["tcp", "memory"] as const)("over %s", (net) => {
+  test("foo is answered by bar", async () => {
+    const heard: string[] = [];
+    const fooBar: Protocol = {
+      name: "MyProtocol",
+      version: 1,
+      length: 1,
+      async run(peer, rw) {
+        if (!peer.inbound) await rw.sendItems(0, "foo");
+        for await (const message of rw) {
+          const [word = ""] = words(message);
+          heard.push(word);
+          if (word === "foo") await rw.sendItems(0, "bar");
+          else return;
+        }
+      },
+    };
+    const { nearPeer } = await connectPair({ protocols: [fooBar] }, undefined, net);
+    await within("the end", new Promise((done) => nearPeer.signal.addEventListener("abort", done)));
+    expect(heard).toEqual(["foo", "bar"]);
+  });
+
+  test("a reason given to disconnect() reaches both ends, once, wherever somebody waits", async () => {
+    const { near, far, nearPeer, farPeer, nearRun, farRun } = await connectScripted({}, net);
+    const drops = { near: allEvents(near, "peer:drop"), far: allEvents(far, "peer:drop") };
+    const waiters = [
+      nearRun.rw.read(),
+      nearRun.rw.read({ timeoutMs: 60_000 }),
+      nearPeer.protocol({ name: "test" }),
+    ].map((promise) => rejection(promise));
+    const farWaiters = [farRun.rw.read(), farPeer.protocol({ name: "test" })].map((promise) =>
+      rejection(promise),
+    );
+    let aborts = 0;
+    nearPeer.signal.addEventListener("abort", () => (aborts += 1));
+
+    await farPeer.disconnect(DisconnectReason.tooManyPeers);
+
+    const errors = await Promise.all(waiters);
+    for (const error of errors) {
+      expect(error).toBe(errors[0]);
+      expect(error).toMatchObject({
+        name: "DisconnectedError",
+        code: "ERR_P2P_DISCONNECTED",
+        reason: 0x04,
+        by: "remote",
+        phase: "session",
+      });
+    }
+    for (const error of await Promise.all(farWaiters)) {
+      expect(error).toMatchObject({ reason: 0x04, by: "local", phase: "session" });
+    }
+    expect(nearPeer.signal.reason).toBe(errors[0]);
+    expect(await rejection(nearRun.rw.read())).toBe(errors[0]);
+    expect(await rejection(nearRun.rw.sendItems(0, "late"))).toBe(errors[0]);
+    expect(await rejection(nearPeer.ping())).toBe(errors[0]);
+    expect(aborts).toBe(1);
+    expect(drops.near.map(({ error }) => error)).toEqual([errors[0]]);
+    expect(drops.far).toHaveLength(1);
+    expect(near.peers).toEqual([]);
+    expect(far.peers).toEqual([]);
+  });
+});
+
+describe("rw", () => {
+  test("read() waits no longer than timeoutMs, and takes nothing away from later reads", async () => {
+    const clock = new ManualClock();
+    const { nearRun, farRun } = await connectScripted({ clock });
+    const late = rejection(nearRun.rw.read({ timeoutMs: 100 }));
+    await clock.advance(100);
+    const error = await late;
+    expect(error).toBeInstanceOf(TimeoutError);
+    expect(error).toMatchObject({ what: "read", ms: 100 });
+    const next = nearRun.rw.read();
+    await farRun.rw.sendItems(0, "after");
+    expect(words(await within("a message", next))).toEqual(["after"]);
+  });
+
+  test("read() ends with its signal's reason, also when that had aborted before", async () => {
+    const { nearRun } = await connectScripted();
+    const controller = new AbortController();
+    const read = rejection(nearRun.rw.read({ signal: controller.signal }));
+    const reason = new Error("enough");
+    controller.abort(reason);
+    expect(await read).toBe(reason);
+    expect(await rejection(nearRun.rw.read({ signal: controller.signal }))).toBe(reason);
+  });
+
+  test.each([-1, 4, 0.5, Number.NaN, 2 ** 32])(
+    "refuses to send code %d and keeps the connection",
+    async (code) => {
+      const { nearRun, farRun } = await connectScripted();
+      const error = await rejection(nearRun.rw.sendItems(code, "x"));
+      expect(error).toBeInstanceOf(LocalProtocolError);
+      expect(error).toMatchObject({ code: "ERR_P2P_CODE_RANGE" });
+      await nearRun.rw.sendItems(3, "x");
+      expect((await within("a message", farRun.rw.read())).code).toBe(3);
+    },
+  );
+
+  test("sendEncoded() sends the bytes it is given", async () => {
+    const { nearRun, farRun } = await connectScripted();
+    await nearRun.rw.sendEncoded(1, Uint8Array.of(0xc2, 0x01, 0x02));
+    const message = await within("a message", farRun.rw.read());
+    expect(message).toMatchObject({ code: 1, size: 3 });
+    expect(message.decode()).toEqual([Uint8Array.of(1), Uint8Array.of(2)]);
+  });
+
+  test("carries payloads from nothing to the most a frame can hold, and refuses one byte more", async () => {
+    const { nearRun, farRun } = await connectScripted();
+    for (const size of [0, 1, 1024, MAX_MESSAGE_SIZE]) {
+      const sent = nearRun.rw.sendEncoded(0, new Uint8Array(size));
+      expect((await within(`${size} bytes`, farRun.rw.read())).size).toBe(size);
+      await sent;
+    }
+    expect(
+      await rejection(nearRun.rw.sendEncoded(0, new Uint8Array(MAX_MESSAGE_SIZE + 1))),
+    ).toMatchObject({ name: "LocalProtocolError", code: "ERR_P2P_MESSAGE_TOO_BIG" });
+  });
+
+  test("a message that does not compress into a frame fails alone, and the protocol can send on", async () => {
+    const { nearRun, farRun } = await connectScripted();
+    const noise = new Uint8Array(MAX_MESSAGE_SIZE);
+    for (let at = 0; at < noise.length; at += 65_536) {
+      crypto.getRandomValues(noise.subarray(at, Math.min(at + 65_536, noise.length)));
+    }
+    for (let i = 0; i < 2; i += 1) {
+      expect(await rejection(nearRun.rw.sendEncoded(0, noise))).toMatchObject({
+        name: "LocalProtocolError",
+        code: "ERR_P2P_MESSAGE_TOO_BIG",
+      });
+    }
+    await nearRun.rw.sendItems(0, "after");
+    expect(words(await within("a message", farRun.rw.read()))).toEqual(["after"]);
+  });
+
+  test("a queue that nobody awaits is bounded, and what overflows it crashes nothing", async () => {
+    const escaped = watchEscapes();
+    const { nearRun, farRun } = await connectScripted({
+      limits: { highWaterMark: 1_000, maxQueued: 10_000 },
+    });
+    const sends = Array.from({ length: 100 }, () => nearRun.rw.sendEncoded(0, new Uint8Array(500)));
+    await settle();
+    const outcomes = await Promise.allSettled(sends);
+    const refused = outcomes.filter(({ status }) => status === "rejected");
+    expect(refused.length).toBeGreaterThan(50);
+    expect(refused[0]).toMatchObject({ reason: { code: "ERR_P2P_SEND_QUEUE_FULL" } });
+    for (let i = 0; i < 100; i += 1) void nearRun.rw.sendEncoded(0, new Uint8Array(500));
+    await settle();
+    expect(escaped).toEqual([]);
+    expect((await farRun.rw.read()).size).toBe(500);
+  });
+});
+
+describe("the end of a run", () => {
+  interface Case {
+    readonly ends: string;
+    readonly end: () => void;
+    readonly reason: number;
+    readonly cause: unknown;
+    readonly isReported: boolean;
+  }
+  const boom = new Error("boom");
+  const useless = new UselessPeer();
+  const custom = new Disconnect(0x42);
+  const undecodable = new RemoteProtocolError("ERR_P2P_BAD_PAYLOAD", "bad");
+  const thrower = (error: unknown) => () => {
+    throw error;
+  };
+  const cases: Case[] = [
+    { ends: "returns", end: () => undefined, reason: 0x08, cause: undefined, isReported: false },
+    {
+      ends: "throws UselessPeer",
+      end: thrower(useless),
+      reason: 3,
+      cause: useless,
+      isReported: true,
+    },
+    {
+      ends: "throws Disconnect",
+      end: thrower(custom),
+      reason: 0x42,
+      cause: custom,
+      isReported: true,
+    },
+    {
+      ends: "throws a decode error",
+      end: thrower(undecodable),
+      reason: 0x02,
+      cause: undecodable,
+      isReported: true,
+    },
+    {
+      ends: "throws anything else",
+      end: thrower(boom),
+      reason: 0x10,
+      cause: boom,
+      isReported: true,
+    },
+  ];
+  const flavours = [
+    { flavour: "at once", isSync: true },
+    { flavour: "later", isSync: false },
+  ];
+
+  test.each(cases.flatMap((c) => flavours.map((f) => ({ ...c, ...f }))))(
+    "that $ends $flavour ends the connection with $reason at both ends",
+    async ({ end, reason, cause, isReported, isSync }) => {
+      const escaped = watchEscapes();
+      const on = networks().memory;
+      const far = await startServer({ ...on("10.0.0.2"), protocols: [new Scripted()] });
+      const near = await startServer({
+        ...on("10.0.0.1"),
+        protocols: [
+          {
+            name: "test",
+            version: 1,
+            length: 1,
+            run(): Promise<void> {
+              if (!isSync) return settle().then(end);
+              end();
+              return Promise.resolve();
+            },
+          },
+        ],
+      });
+      const errors = allEvents(near, "protocol:error");
+      const drops = Promise.all([nextEvent(near, "peer:drop"), nextEvent(far, "peer:drop")]);
+      await within("a dial", near.dial(far.enode));
+      const [nearDrop, farDrop] = await within("both drops", drops);
+      expect(nearDrop.error).toMatchObject({ reason, by: "local", phase: "session" });
+      expect(nearDrop.error.cause).toBe(cause);
+      expect(farDrop.error).toMatchObject({ reason, by: "remote", phase: "session" });
+      expect(farDrop.error.cause).toBeUndefined();
+      expect(errors.map(({ error }) => error)).toEqual(isReported ? [cause] : []);
+      if (isReported) expect(errors[0]?.protocol).toBe("test/1");
+      expect(near.counters.disconnects.local).toEqual({ [reason]: 1 });
+      expect(far.counters.disconnects.remote).toEqual({ [reason]: 1 });
+      expect(escaped).toEqual([]);
+    },
+  );
+
+  test("a run after one that failed at once is not started any more", async () => {
+    const second = new Scripted("b");
+    const far = [new Scripted("a"), new Scripted("b")];
+    const near = [
+      {
+        name: "a",
+        version: 1,
+        length: 1,
+        run: (): Promise<void> => {
+          throw new Error("at once");
+        },
+      },
+      second,
+    ];
+    const { nearPeer } = await connectPair({ protocols: near }, { protocols: far });
+    await within("the end", nearPeer.disconnect());
+    expect(second.count).toBe(0);
+  });
+
+  test("bad RLP from the peer, decoded in run, is its breach of protocol", async () => {
+    const decoder = {
+      name: "test",
+      version: 1,
+      length: 1,
+      run: async (_peer: unknown, rw: { read(): Promise<Message> }): Promise<void> => {
+        (await rw.read()).decode();
+      },
+    };
+    const protocol = new Scripted();
+    const { near, far } = await connectPair({ protocols: [protocol] }, { protocols: [decoder] });
+    const drops = Promise.all([nextEvent(near, "peer:drop"), nextEvent(far, "peer:drop")]);
+    const { rw } = await protocol.next();
+    await rw.sendEncoded(0, Uint8Array.of(0xc5, 0x01));
+    const [nearDrop, farDrop] = await within("both drops", drops);
+    expect(nearDrop.error).toMatchObject({ reason: 0x02, by: "remote" });
+    expect(farDrop.error).toMatchObject({ reason: 0x02, by: "local" });
+    expect(farDrop.error.cause).toMatchObject({ code: "ERR_P2P_BAD_PAYLOAD" });
+  });
+
+  test("a run may await peer.disconnect() itself", async () => {
+    const protocol: Protocol = {
+      name: "test",
+      version: 1,
+      length: 1,
+      run: (peer) => peer.disconnect(DisconnectReason.uselessPeer),
+    };
+    const clock = new ManualClock();
+    const on = networks().memory;
+    const far = await startServer({ ...on("b"), protocols: [new Scripted()] });
+    const near = await startServer({ ...on("a"), protocols: [protocol], clock });
+    const detached = allEvents(near, "protocol:detached");
+    await within("a dial", near.dial(far.enode));
+    await settle();
+    await within("a stop that waits for no grace period", near.stop());
+    expect(detached).toEqual([]);
+  });
+});
+
+describe("nothing is lost at the end", () => {
+  test("messages that arrived are read before the end is", async () => {
+    const { nearRun, farRun, nearPeer } = await connectScripted();
+    farRun.lingers = true;
+    for (let i = 0; i < 10; i += 1) await nearRun.rw.send(0, i);
+    await nearPeer.disconnect();
+    await settle();
+    for (let i = 0; i < 10; i += 1) {
+      expect((await farRun.rw.read()).decode()).toEqual(
+        i === 0 ? new Uint8Array(0) : Uint8Array.of(i),
+      );
+    }
+    expect(await rejection(farRun.rw.read())).toBeInstanceOf(DisconnectedError);
+    farRun.done.resolve();
+  });
+
+  test("iterating ends quietly after the last message", async () => {
+    const { nearRun, farRun, nearPeer } = await connectScripted();
+    farRun.lingers = true;
+    for (let i = 0; i < 10; i += 1) await nearRun.rw.send(0, i);
+    await nearPeer.disconnect();
+    let count = 0;
+    for await (const message of farRun.rw) count += message.size > 0 ? 1 : 0;
+    expect(count).toBe(10);
+    farRun.done.resolve();
+  });
+
+  test.each([
+    ["disconnect()", DisconnectReason.requested],
+    ["disconnect(0x03)", DisconnectReason.uselessPeer],
+    ["returning", undefined],
+    ["throwing Disconnect", 0x42],
+  ])("messages accepted before %s are delivered, windows or not", async (how, reason) => {
+    for (const flowControl of [true, false]) {
+      const { farRun, nearRun, farPeer, nearPeer } = await connectScripted({ flowControl });
+      farRun.lingers = true;
+      // Twice what may be on its way: the rest leaves only when the other side reads.
+      let accepted = 0;
+      while (accepted < 200) {
+        accepted += 1;
+        const send = nearRun.rw.sendEncoded(0, new Uint8Array(2_000));
+        const isAccepted = await Promise.race([send.then(() => true), settle().then(() => false)]);
+        if (!isAccepted) break;
+      }
+      if (how === "returning") nearRun.done.resolve();
+      else if (how === "throwing Disconnect") nearRun.done.reject(new Disconnect(reason ?? 0));
+      else void nearPeer.disconnect(reason);
+      let count = 0;
+      for await (const message of farRun.rw) count += message.size === 2_000 ? 1 : 0;
+      expect(count, `flowControl: ${flowControl}`).toBe(accepted);
+      expect(farPeer.signal.reason).toMatchObject({
+        by: "remote",
+        reason: how === "disconnect()" ? 0x00 : (reason ?? DisconnectReason.clientQuitting),
+      });
+      farRun.done.resolve();
+    }
+  });
+
+  test("a peer that never reads is not waited for longer than drainTimeoutMs", async () => {
+    const clock = new ManualClock();
+    const { nearRun, nearPeer } = await connectScripted({ clock, limits: { drainTimeoutMs: 500 } });
+    for (let i = 0; i < 200; i += 1) void nearRun.rw.sendEncoded(0, new Uint8Array(4_000));
+    await settle();
+    const gone = nearPeer.disconnect();
+    await clock.advance(500);
+    await within("the end", gone);
+  });
+});
+
+describe("base protocol", () => {
+  async function rawPeer(options = {}) {
+    const protocol = new Scripted();
+    const server = await startServer({
+      ...networks().memory("10.0.0.2"),
+      protocols: [protocol],
+      ...options,
+    });
+    const raw = await (await dialRaw(server, keyOf(900))).initiate(server.id);
+    await raw.greet();
+    return { server, raw, run: await protocol.next() };
+  }
+
+  test("ping is answered by pong with an empty list", async () => {
+    const { raw } = await rawPeer();
+    raw.send(BaseMessage.ping, encodeRlp([]));
+    expect(await raw.read()).toMatchObject({
+      msgId: BaseMessage.pong,
+      payload: Uint8Array.of(0xc0),
+    });
+  });
+
+  test.each([0x00, 0x04, 0x0f])("base message id %i after Hello is ignored", async (msgId) => {
+    const { raw } = await rawPeer();
+    raw.send(msgId, encodeRlp([]));
+    raw.send(BaseMessage.ping, encodeRlp([]));
+    expect(await raw.read()).toMatchObject({ msgId: BaseMessage.pong });
+  });
+
+  test("ping() tells the round trip, and lastSeen when something came", async () => {
+    const clock = new ManualClock();
+    const { raw, run } = await rawPeer({ clock });
+    const rtt = run.peer.ping();
+    expect(await raw.read()).toMatchObject({ msgId: BaseMessage.ping });
+    await clock.advance(40);
+    raw.send(BaseMessage.pong, encodeRlp([]));
+    expect(await within("a pong", rtt)).toBe(40);
+    expect(run.peer.lastSeen).toBe(clock.wallNow());
+    await clock.advance(1_000);
+    expect(run.peer.lastSeen).toBe(clock.wallNow() - 1_000);
+    expect(run.peer.info().rttMs).toBe(40);
+  });
+
+  test("a ping that waits is told of the end", async () => {
+    const { raw, run } = await rawPeer();
+    const ping = rejection(run.peer.ping());
+    expect(await raw.read()).toMatchObject({ msgId: BaseMessage.ping });
+    raw.send(BaseMessage.disconnect, encodeDisconnect(0x04));
+    expect(await ping).toMatchObject({ reason: 0x04, by: "remote" });
+    expect(await rejection(run.peer.ping())).toBe(await ping);
+  });
+
+  test("a stream that ends without a Disconnect is the peer's network error", async () => {
+    const { raw, run } = await rawPeer();
+    const end = rejection(run.rw.read());
+    raw.stream.destroy();
+    expect(await end).toMatchObject({ reason: 0x01, by: "remote", phase: "session" });
+  });
+
+  test("a remote Disconnect is answered by the end of our side, not by another Disconnect", async () => {
+    const { raw, run } = await rawPeer();
+    raw.send(BaseMessage.disconnect, encodeDisconnect(0x04));
+    expect(await rejection(run.rw.read())).toMatchObject({ reason: 0x04, by: "remote" });
+    expect(await raw.readDisconnect()).toBeUndefined();
+    expect(raw.isEnded).toBe(true);
+  });
+
+  test("a message id beyond the shared protocols ends the connection with 0x02", async () => {
+    const { raw, run, server } = await rawPeer();
+    raw.send(0x10 + 4, encodeRlp([]));
+    expect(await raw.readDisconnect()).toBe(0x02);
+    const error = await rejection(run.rw.read());
+    expect(error).toMatchObject({ reason: 0x02, by: "local", phase: "session" });
+    expect(error.cause).toMatchObject({ code: "ERR_P2P_MSG_ID_RANGE" });
+    await until("the peer is gone", () => server.peers.length === 0);
+  });
+
+  test("silence for longer than idleTimeoutMs ends the connection", async () => {
+    const clock = new ManualClock();
+    const { run } = await rawPeer({ clock });
+    const end = rejection(run.rw.read());
+    await clock.advance(30_000);
+    expect(await end).toMatchObject({ reason: 0x0b, by: "local" });
+  });
+});
