@@ -1,3 +1,6 @@
+const HEX_BYTES: readonly string[] = Array.from({ length: 256 }, (_, byte) =>
+  byte.toString(16).padStart(2, "0"),
+);
 const HEX = /^(?:[0-9a-fA-F]{2})*$/;
 
 /**
@@ -14,9 +17,8 @@ export function bytesEqual(a: Uint8Array, b: Uint8Array): boolean {
 
 /** Writes bytes as lower-case hexadecimal, without a prefix. */
 export function toHex(bytes: Uint8Array): string {
-  let hex = "";
-  for (const byte of bytes) hex += byte.toString(16).padStart(2, "0");
-  return hex;
+  // Joined, not added up: a sum of strings stays a chain of its parts for as long as it lives.
+  return Array.from(bytes, (byte) => HEX_BYTES[byte]).join("");
 }
 
 /**

@@ -1,14 +1,16 @@
+import { formatCapability } from "./capability.ts";
 import type { SharedCapability } from "./capability.ts";
 import { Channel } from "./channel.ts";
-import type { SendLimits } from "./channel.ts";
+import type { ChannelOwner, SendLimits } from "./channel.ts";
 import type { Clock } from "./clock.ts";
 import type { Connection } from "./connection.ts";
-import { count } from "./counters.ts";
+import { count, createProtocolCounters } from "./counters.ts";
 import type { ProtocolCounters } from "./counters.ts";
 import { RemoteProtocolError, TimeoutError } from "./errors.ts";
 import { decodeGrants, encodeGrants, FLOW_CAPABILITY, INITIAL_WINDOW } from "./flow.ts";
 import { Inbox, MESSAGE_OVERHEAD, messageCost } from "./inbox.ts";
 import { Message } from "./message.ts";
+import type { Outgoing } from "./outbox.ts";
 import type { Protocol } from "./protocol.ts";
 import type { WireMessage } from "./session.ts";
 
@@ -42,7 +44,7 @@ const RESUME_SHARE = 0.5;
  * Inbound is bounded without loss: a full inbox stops the stream (or, where the other side knows
  * `flow/1`, only its own protocol's sender), and one that nobody empties ends the connection.
  */
-export class Mux {
+export class Mux implements ChannelOwner {
   readonly channels: readonly Channel[];
   readonly #connection: Connection;
   readonly #clock: Clock;
@@ -61,7 +63,8 @@ export class Mux {
     clock: Clock;
     limits: MuxLimits;
     events: MuxEvents;
-    countersOf: (label: string) => ProtocolCounters;
+    /** By `name/version`; one that is missing is counted on its own. */
+    counters: Readonly<Record<string, ProtocolCounters>>;
     /** The shortest round trip measured so far. */
     minRttMs: () => number | undefined;
   }) {
@@ -72,7 +75,7 @@ export class Mux {
     this.#flowMsgId = options.shared.find(({ name }) => name === FLOW_CAPABILITY.name)?.offset;
     this.channels = options.shared
       .filter(({ name }) => name !== FLOW_CAPABILITY.name)
-      .map((capability) => this.#createChannel(capability, options.countersOf));
+      .map((capability) => this.#createChannel(capability, options.counters));
     this.#minRttMs = options.minRttMs;
     if (this.#flowMsgId === undefined) return;
     for (const channel of this.channels) channel.queue.window = INITIAL_WINDOW;
@@ -131,24 +134,32 @@ export class Mux {
     );
   }
 
+  /** @internal a channel has something to send */
+  enqueue(channel: Channel, item: Outgoing): void {
+    this.#connection.outbox.push(channel.queue, item);
+    this.#connection.scheduleFlush();
+  }
+
+  /** @internal a channel's protocol publishes its context */
+  provide(channel: Channel, context: unknown): void {
+    this.#events.provided(channel, context);
+  }
+
+  /** @internal a channel has taken a message to send */
+  sent(channel: Channel, code: number, payload: Uint8Array): void {
+    this.#events.sent(channel, code, payload);
+  }
+
   #createChannel(
     capability: SharedCapability<Protocol>,
-    countersOf: (label: string) => ProtocolCounters,
+    counters: Readonly<Record<string, ProtocolCounters>>,
   ): Channel {
-    const { outbox } = this.#connection;
     const channel: Channel = new Channel({
       capability,
-      counters: countersOf(`${capability.name}/${capability.version}`),
+      counters: counters[formatCapability(capability)] ?? createProtocolCounters(),
       limits: this.#limits,
       inbox: new Inbox(this.#clock, (cost) => this.#onTaken(channel, cost)),
-      owner: {
-        enqueue: (queue, item) => {
-          outbox.push(queue, item);
-          this.#connection.scheduleFlush();
-        },
-        provide: (context) => this.#events.provided(channel, context),
-        sent: (code, payload) => this.#events.sent(channel, code, payload),
-      },
+      owner: this,
     });
     return channel;
   }

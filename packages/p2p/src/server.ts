@@ -21,6 +21,7 @@ import type { ServerInfo } from "./info.ts";
 import { Maintainer } from "./maintain.ts";
 import type { Maintained } from "./maintain.ts";
 import { inboundEnode, LivePeer } from "./peer.ts";
+import type { LivePeerEvents } from "./peer.ts";
 import { PeerSet } from "./peer-set.ts";
 import { PendingHandshakes } from "./pending.ts";
 import type { Peer } from "./protocol.ts";
@@ -61,6 +62,8 @@ export class Server implements AsyncDisposable {
   readonly #closing = new Set<Promise<void>>();
   readonly #maintained = new Map<string, Maintainer>();
   readonly #trusted: ReadonlySet<string>;
+  /** One object for all peers: an idle peer should cost little. */
+  readonly #peerEvents: LivePeerEvents;
   #running: Running | undefined;
   #stopping: Promise<void> | undefined;
 
@@ -80,6 +83,7 @@ export class Server implements AsyncDisposable {
       simultaneousMs: config.limits.handshakeTimeoutMs,
       clock: config.clock,
     });
+    this.#peerEvents = this.#createPeerEvents();
     for (const { name, version } of config.protocols) {
       this.counters.protocols[`${name}/${version}`] = createProtocolCounters();
     }
@@ -346,25 +350,8 @@ export class Server implements AsyncDisposable {
       enode: node === undefined ? inboundEnode(remoteId, stream.remoteAddress) : formatEnode(node),
       clock,
       limits,
-      countersOf: (label) => (this.counters.protocols[label] ??= createProtocolCounters()),
-      events: {
-        ended: (ended, error) => this.#dropPeer(ended, error),
-        failed: (failed, protocol, error) => {
-          logger.warn(`${protocol} failed`, { peer: failed.enode, error });
-          this.#emitter.emit("protocol:error", { peer: failed, protocol, error });
-        },
-        detached: (left, protocol) => {
-          logger.error(`${protocol} ignored its signal and was detached`, { peer: left.enode });
-          increment(this.counters.detached, protocol);
-          this.#emitter.emit("protocol:detached", { peer: left, protocol });
-        },
-        message: (at, direction, channel, code, size) => {
-          if (!this.#emitter.has("message")) return;
-          const description = channel.describe(code);
-          const protocol = channel.label;
-          this.#emitter.emit("message", { peer: at, direction, protocol, code, description, size });
-        },
-      },
+      counters: this.counters.protocols,
+      events: this.#peerEvents,
     });
     const replaced = this.#peers.add(peer);
     void replaced?.disconnect(DisconnectReason.alreadyConnected);
@@ -379,6 +366,28 @@ export class Server implements AsyncDisposable {
     logger.info("peer added", { peer: peer.enode });
     peer.start();
     return peer;
+  }
+
+  #createPeerEvents(): LivePeerEvents {
+    const { logger } = this.config;
+    return {
+      ended: (peer, error) => this.#dropPeer(peer, error),
+      failed: (peer, protocol, error) => {
+        logger.warn(`${protocol} failed`, { peer: peer.enode, error });
+        this.#emitter.emit("protocol:error", { peer, protocol, error });
+      },
+      detached: (peer, protocol) => {
+        logger.error(`${protocol} ignored its signal and was detached`, { peer: peer.enode });
+        increment(this.counters.detached, protocol);
+        this.#emitter.emit("protocol:detached", { peer, protocol });
+      },
+      message: (peer, direction, channel, code, size) => {
+        if (!this.#emitter.has("message")) return;
+        const description = channel.describe(code);
+        const protocol = channel.label;
+        this.#emitter.emit("message", { peer, direction, protocol, code, description, size });
+      },
+    };
   }
 
   #dropPeer(peer: LivePeer, error: DisconnectedError): void {
