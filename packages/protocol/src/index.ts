@@ -1,1 +1,14 @@
-export {};
+export { SchemaError, SchemaValueError } from "./schema/errors.ts";
+export type { SchemaErrorCode } from "./schema/errors.ts";
+export { list, optional, struct, tuple } from "./schema/lists.ts";
+export type { Element, Optional, StructOf, TupleOf } from "./schema/lists.ts";
+export { bigint, bool, uint } from "./schema/numbers.ts";
+export type { BigintSchema, UintSchema } from "./schema/numbers.ts";
+export { MAX_ITEMS, RlpReader } from "./schema/reader.ts";
+export { createSchema, describeShape } from "./schema/schema.ts";
+export type { ElementShape, Infer, Schema, Shape } from "./schema/schema.ts";
+export { bytes, bytes32, fixedBytes, item, text } from "./schema/strings.ts";
+export type { BytesOptions, BytesSchema, SizeBounds, TextSchema } from "./schema/strings.ts";
+export { mapped, union } from "./schema/union.ts";
+export type { Mapping, UnionOf, Variants } from "./schema/union.ts";
+export { RlpWriter } from "./schema/writer.ts";
