@@ -37,19 +37,22 @@ export function createWasmEngine(): FrameEngine | undefined {
     return undefined;
   }
   const { buffer } = wasm.memory;
+  const { window, keystream } = MEMORY;
   return {
     holder: undefined,
     state: new Uint8Array(buffer, 0, STATE.bytes),
-    window: new Uint8Array(buffer, MEMORY.window, WINDOW_BYTES),
-    keystream: new Uint8Array(buffer, MEMORY.keystream, WINDOW_BYTES),
+    window: new Uint8Array(buffer, window, WINDOW_BYTES),
+    keystream: new Uint8Array(buffer, keystream, WINDOW_BYTES),
     reset: wasm.reset,
     absorbSeed: wasm.absorbSeed,
     sealFrames: wasm.sealFrames,
-    sealHeader: wasm.sealHeader,
-    sealBody: wasm.sealBody,
-    sealTag: wasm.sealTag,
-    openHeader: wasm.openHeader,
-    openBody: wasm.openBody,
-    openTag: (at) => wasm.openTag(at) === 1,
+    sealHeader: (at, keystreamAt) => wasm.sealHeader(window + at, keystream + keystreamAt),
+    sealBody: (at, length, keystreamAt) =>
+      wasm.sealBody(window + at, length, keystream + keystreamAt),
+    sealTag: (at) => wasm.sealTag(window + at),
+    openHeader: (at, keystreamAt) => wasm.openHeader(window + at, keystream + keystreamAt),
+    openBody: (at, length, keystreamAt) =>
+      wasm.openBody(window + at, length, keystream + keystreamAt),
+    openTag: (at) => wasm.openTag(window + at) === 1,
   };
 }

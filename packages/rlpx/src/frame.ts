@@ -15,7 +15,7 @@ const MAC_BYTES = 16;
 /** A frame that has not arrived whole is opened in pieces of at least this many bytes. */
 const LEAST_PIECE_BYTES = 1024;
 /** Keystream made ahead of what is known to be needed, at most. */
-const KEYSTREAM_AHEAD_BYTES = 4096;
+const KEYSTREAM_AHEAD_BYTES = 8192;
 const NOTHING = new Uint8Array(0);
 
 const paddedTo16 = (size: number): number => (size + 15) & ~15;
@@ -238,8 +238,7 @@ export class FrameReader {
     const at = this.#input.load(padded + MAC_BYTES, engine.window);
     engine.openBody(at, padded, this.#direction.keystream(padded));
     if (!engine.openTag(at + padded)) this.#failFrame();
-    const data = new Uint8Array(this.#frameSize);
-    data.set(engine.window.subarray(at, at + this.#frameSize));
+    const data = engine.window.slice(at, at + this.#frameSize);
     this.#input.consume(padded + MAC_BYTES);
     this.#frameSize = 0;
     return data;

@@ -1,7 +1,7 @@
 ;; The frame engine: one direction's rolling MAC and keystream at a time (devp2p rlpx.md §Framing, §MAC).
 ;;
 ;; build.ts replaces every name in double braces by an address from layout.ts and adds $permute and $encrypt.
-;; The layout of the state is that of src/engine.ts: lanes, position, tag, round keys.
+;; The layout of the state is that of src/layout.ts: lanes, position, tag, round keys. Every $at is an address.
 
 ;; FIPS 197: expands the S-box into the round table, once per instance. Word x = (2s, s, s, 3s).
 (func $init
@@ -139,7 +139,11 @@
   (block $done
     (loop $blocks
       (br_if $done (i32.ge_u (local.get $at) (local.get $end)))
-      (call $xor16 (local.get $at) (local.get $keystreamAt))
+      ;; Not $xor16: a call for every block costs more than the work.
+      (i64.store (local.get $at)
+        (i64.xor (i64.load (local.get $at)) (i64.load (local.get $keystreamAt))))
+      (i64.store offset=8 (local.get $at)
+        (i64.xor (i64.load offset=8 (local.get $at)) (i64.load offset=8 (local.get $keystreamAt))))
       (local.set $at (i32.add (local.get $at) (i32.const 16)))
       (local.set $keystreamAt (i32.add (local.get $keystreamAt) (i32.const 16)))
       (br $blocks))))
@@ -163,16 +167,16 @@
   (call $absorb (i32.const {{window}}) (local.get $length))
   (call $settle))
 
-(func $sealHeader (param $at i32) (param $keystreamAt i32)
+(func $sealHeader (export "sealHeader") (param $at i32) (param $keystreamAt i32)
   (call $xor16 (local.get $at) (local.get $keystreamAt))
   (call $step (local.get $at))
   (call $copy16 (i32.add (local.get $at) (i32.const 16)) (i32.const {{tag}})))
 
-(func $sealBody (param $at i32) (param $length i32) (param $keystreamAt i32)
+(func $sealBody (export "sealBody") (param $at i32) (param $length i32) (param $keystreamAt i32)
   (call $xorBody (local.get $at) (local.get $length) (local.get $keystreamAt))
   (call $absorb (local.get $at) (local.get $length)))
 
-(func $sealTag (param $at i32)
+(func $sealTag (export "sealTag") (param $at i32)
   (call $stepFrame)
   (call $copy16 (local.get $at) (i32.const {{tag}})))
 
@@ -196,36 +200,17 @@
       (local.set $at (i32.add (local.get $at) (i32.const 16)))
       (br $frames))))
 
-(func (export "sealHeader") (param $at i32) (param $keystreamAt i32)
-  (call $sealHeader
-    (i32.add (local.get $at) (i32.const {{window}}))
-    (i32.add (local.get $keystreamAt) (i32.const {{keystream}}))))
-
-(func (export "sealBody") (param $at i32) (param $length i32) (param $keystreamAt i32)
-  (call $sealBody
-    (i32.add (local.get $at) (i32.const {{window}}))
-    (local.get $length)
-    (i32.add (local.get $keystreamAt) (i32.const {{keystream}}))))
-
-(func (export "sealTag") (param $at i32)
-  (call $sealTag (i32.add (local.get $at) (i32.const {{window}}))))
-
 (func (export "openHeader") (param $at i32) (param $keystreamAt i32) (result i32)
-  (local.set $at (i32.add (local.get $at) (i32.const {{window}})))
   (call $step (local.get $at))
   (if (i32.eqz (call $isTag (i32.add (local.get $at) (i32.const 16))))
     (then (return (i32.const -1))))
-  (call $xor16 (local.get $at) (i32.add (local.get $keystreamAt) (i32.const {{keystream}})))
+  (call $xor16 (local.get $at) (local.get $keystreamAt))
   (call $sizeAt (local.get $at)))
 
 (func (export "openBody") (param $at i32) (param $length i32) (param $keystreamAt i32)
-  (local.set $at (i32.add (local.get $at) (i32.const {{window}})))
   (call $absorb (local.get $at) (local.get $length))
-  (call $xorBody
-    (local.get $at)
-    (local.get $length)
-    (i32.add (local.get $keystreamAt) (i32.const {{keystream}}))))
+  (call $xorBody (local.get $at) (local.get $length) (local.get $keystreamAt)))
 
 (func (export "openTag") (param $at i32) (result i32)
   (call $stepFrame)
-  (call $isTag (i32.add (local.get $at) (i32.const {{window}}))))
+  (call $isTag (local.get $at)))

@@ -33,6 +33,33 @@ const get = (local: string): string => `(local.get ${local})`;
 const xor = (a: string, b: string): string => `(i64.xor ${a} ${b})`;
 const set = (local: string, value: string): string => `(local.set ${local} ${value})`;
 
+/**
+ * Lanes kept inverted while they are permuted, so that chi needs 6 inversions where FIPS 202 §3.2.4 writes 25:
+ * the published "lane complementing" of the Keccak implementation overview, §2.2. Each entry of the table is
+ * the step for one lane of a row: which operation joins the next two lanes, and which operand is inverted.
+ */
+const INVERTED_LANES = new Set([1, 2, 8, 12, 17, 20]);
+type Step = readonly ["and" | "or", inverted?: 0 | 1 | 2];
+const CHI: readonly (readonly Step[])[] = [
+  [["or"], ["or", 1], ["and"], ["or"], ["and"]],
+  [["or"], ["and"], ["or", 2], ["or"], ["and"]],
+  [["or"], ["and"], ["and", 1], ["or", 0], ["and"]],
+  [["and"], ["or"], ["or", 1], ["and", 0], ["or"]],
+  [["and", 1], ["or", 0], ["and"], ["or"], ["and"]],
+];
+
+const invert = (value: string): string => xor(value, "(i64.const -1)");
+
+/** Chi of one lane, from the row in `$c0` to `$c4`. */
+function chi(y: number, x: number): string {
+  const [operation, inverted] = CHI[y]?.[x] ?? ["and"];
+  const [own, next, last] = [0, 1, 2].map((i) => {
+    const lane = get(`$c${(x + i) % 5}`);
+    return i === inverted ? invert(lane) : lane;
+  });
+  return xor(own ?? "", `(i64.${operation} ${next} ${last})`);
+}
+
 /** One round from lanes `from` to lanes `to`; `constant` is the expression of its round constant. */
 function round(from: readonly string[], to: readonly string[], constant: string): string {
   const out: string[] = [];
@@ -55,9 +82,8 @@ function round(from: readonly string[], to: readonly string[], constant: string)
       out.push(set(`$c${x}`, by === 0 ? mixed : `(i64.rotl ${mixed} (i64.const ${by}))`));
     }
     for (let x = 0; x < 5; x++) {
-      const inverted = xor(get(`$c${(x + 1) % 5}`), "(i64.const -1)");
-      const chi = xor(get(`$c${x}`), `(i64.and ${inverted} ${get(`$c${(x + 2) % 5}`)})`);
-      out.push(set(to[x + 5 * y] ?? "", x + y === 0 ? xor(chi, constant) : chi));
+      const value = chi(y, x);
+      out.push(set(to[x + 5 * y] ?? "", x + y === 0 ? xor(value, constant) : value));
     }
   }
   return out.join("\n    ");
@@ -71,8 +97,14 @@ function round(from: readonly string[], to: readonly string[], constant: string)
 export function permuteFunction(constantsAt: number): string {
   const [a, b] = [lanes("a"), lanes("b")];
   const scratch = [0, 1, 2, 3, 4].flatMap((x) => [`$c${x}`, `$d${x}`]);
-  const load = a.map((name, i) => set(name, `(i64.load offset=${8 * i} (local.get $from))`));
-  const store = a.map((name, i) => `(i64.store offset=${8 * i} (local.get $to) ${get(name)})`);
+  const turn = (value: string, i: number): string =>
+    INVERTED_LANES.has(i) ? invert(value) : value;
+  const load = a.map((name, i) =>
+    set(name, turn(`(i64.load offset=${8 * i} (local.get $from))`, i)),
+  );
+  const store = a.map(
+    (name, i) => `(i64.store offset=${8 * i} (local.get $to) ${turn(get(name), i)})`,
+  );
   const constant = (i: number): string =>
     `(i64.load offset=${constantsAt + 8 * i} (local.get $round))`;
   return `(func $permute (param $from i32) (param $to i32)
