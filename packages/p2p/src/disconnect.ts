@@ -50,11 +50,12 @@ export class Disconnect extends Error {
   readonly code: string = "ERR_P2P_DISCONNECT";
   readonly reason: number;
 
-  constructor(reason: number, message: string = describeReason(reason)) {
-    super(message);
+  /** @throws RangeError when the reason is no integer in range */
+  constructor(reason: number, message?: string) {
     if (!Number.isInteger(reason) || reason < 0 || reason > 0xff) {
       throw new RangeError(`reason: expected an integer from 0 to 255, got ${reason}`);
     }
+    super(message ?? describeReason(reason));
     this.reason = reason;
   }
 }
@@ -73,7 +74,11 @@ export function describeReason(reason: number): string {
   return `${NAMES[reason] ?? "unknown reason"} (0x${reason.toString(16).padStart(2, "0")})`;
 }
 
-/** Encodes a Disconnect payload: a list with the reason, the one form every implementation accepts. */
+/**
+ * Encodes a Disconnect payload: a list with the reason, the one form every implementation accepts.
+ *
+ * @param reason - 0 to 255
+ */
 export function encodeDisconnect(reason: number): Uint8Array {
   return encodeRlp([reason]);
 }
@@ -86,7 +91,8 @@ export function encodeDisconnect(reason: number): Uint8Array {
  */
 export function decodeDisconnect(payload: Uint8Array): number {
   const wrapped = payload[0] ?? 0;
-  const isWrappedList = wrapped > 0x80 && wrapped <= 0xb7 && (payload[1] ?? 0) > 0xc0;
+  // A list with a reason is 2 bytes at least: 0x81 starts a bare reason over 0x7f.
+  const isWrappedList = wrapped > 0x81 && wrapped <= 0xb7 && (payload[1] ?? 0) > 0xc0;
   const bytes =
     isWrappedList && wrapped - 0x80 === payload.length - 1 ? payload.subarray(1) : payload;
   const first = bytes[0];
