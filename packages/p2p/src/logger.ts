@@ -1,4 +1,4 @@
-import { escapeText } from "@heddle/identity";
+import { escapeText, toHex } from "@heddle/identity";
 
 /** Facts that belong to a log message. */
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -20,16 +20,27 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 type ConsoleLike = Record<LogLevel, (...args: unknown[]) => void>;
 type PinoLike = Record<LogLevel, (fields: object, message: string) => void>;
 
+/** Of a message or a field, in characters. */
+const MAX_TEXT = 500;
+
+/** Of a field that is bytes; a node id has this many. */
+const MAX_BYTES = 64;
+
 const ignore = (): void => undefined;
 
 /** Says nothing. */
 export const silentLogger: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 
-/** Logs to a console as `message key=value …`, from `level` up; what a peer may have said is escaped. */
+/**
+ * Logs to a console as `message key=value …` on one line, from `level` up.
+ *
+ * Everything is escaped, and quoted where it could be taken for another field: a client id may hold
+ * terminal escapes, or ` peer=…`.
+ */
 export function consoleLogger(target: ConsoleLike, level: LogLevel = "info"): Logger {
   return makeLogger(level, (at, message, fields) => {
     const facts = Object.entries(fields).map(([key, value]) => ` ${key}=${showValue(value)}`);
-    target[at](message + facts.join(""));
+    target[at](escapeText(message, MAX_TEXT) + facts.join(""));
   });
 }
 
@@ -52,7 +63,27 @@ function makeLogger(
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }
 
+/** Plain values as they are, errors by their message, bytes in hex, all else as JSON; never throws. */
 function showValue(value: unknown): string {
-  if (value instanceof Error) return JSON.stringify(escapeText(value.message, 500));
-  return typeof value === "string" ? escapeText(value, 500) : String(value);
+  if (typeof value === "string") return quote(value);
+  if (value instanceof Error) return quote(value.message);
+  if (value instanceof Uint8Array) return toHex(value.subarray(0, MAX_BYTES));
+  if (typeof value !== "object" || value === null) return quote(String(value));
+  try {
+    return quote(JSON.stringify(value, (_key, inner: unknown) => showInner(inner)));
+  } catch {
+    // It contains itself, or has a `toJSON` that fails.
+    return "[object]";
+  }
+}
+
+/** What JSON has no form for. */
+function showInner(value: unknown): unknown {
+  if (typeof value === "bigint") return value.toString();
+  return value instanceof Error ? value.message : value;
+}
+
+function quote(text: string): string {
+  const safe = escapeText(text, MAX_TEXT);
+  return /^[^\s"=]+$/.test(safe) ? safe : `"${safe.replaceAll('"', "\\u{22}")}"`;
 }
