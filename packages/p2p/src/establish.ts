@@ -185,6 +185,8 @@ class HelloExchange {
 
   #onHello(hello: Hello): void {
     const { remoteId, codec } = this.#session;
+    // Both sides have a Hello now: a refusal, too, must be compressed to be understood.
+    codec.helloAccepted(hello.protocolVersion);
     if (!bytesEqual(hello.nodeId, remoteId)) {
       throw new RemoteProtocolError(
         "ERR_P2P_IDENTITY_MISMATCH",
@@ -192,7 +194,6 @@ class HelloExchange {
         { reason: DisconnectReason.unexpectedIdentity },
       );
     }
-    codec.helloAccepted(hello.protocolVersion);
     const shared = this.#match(hello);
     const refusal = this.#options.admit(remoteId, "hello");
     if (refusal !== undefined) throw new Disconnect(refusal);

@@ -226,8 +226,8 @@ export async function connectPair(
   net: Net = "memory",
 ): Promise<Pair> {
   const on = networks()[net];
-  const farServer = await startServer({ ...on("10.0.0.2"), ...far });
-  const nearServer = await startServer({ ...on("10.0.0.1"), ...near });
+  const farServer = await startServer({ ...on("127.0.0.2"), ...far });
+  const nearServer = await startServer({ ...on("127.0.0.1"), ...near });
   const added = nextEvent(farServer, "peer:add");
   const nearPeer = await within("a dial", nearServer.dial(farServer.enode));
   const { peer: farPeer } = await within("the far side adds its peer", added);
@@ -374,6 +374,7 @@ export class RawPeer {
   readonly #key: Uint8Array;
   #session: RlpxSession | undefined;
   #receive: ((chunk: Uint8Array) => void) | undefined;
+  #early: Uint8Array[] = [];
   readonly #messages: RlpxMessage[] = [];
   readonly #waiting: (() => void)[] = [];
   /** Whether messages are read as they come. */
@@ -388,7 +389,8 @@ export class RawPeer {
     stream.open({
       data: (chunk) => {
         this.bytesIn += chunk.length;
-        this.#receive?.(chunk);
+        if (this.#receive === undefined) this.#early.push(chunk);
+        else this.#receive(chunk);
         this.#wake();
       },
       drain: () => this.#wake(),
@@ -417,7 +419,7 @@ export class RawPeer {
   /** Shakes hands as the side that dialed. */
   async initiate(remoteId: Uint8Array, options: { behindAuth?: Uint8Array } = {}): Promise<this> {
     const initiator = new Initiator({ secretKey: this.#key, remoteId });
-    this.#receive = (chunk) => this.#begin(initiator.receive(chunk));
+    this.#open((chunk) => this.#begin(initiator.receive(chunk)));
     const behind = options.behindAuth ?? new Uint8Array(0);
     const bytes = new Uint8Array(initiator.auth.length + behind.length);
     bytes.set(initiator.auth);
@@ -430,11 +432,11 @@ export class RawPeer {
   /** Shakes hands as the side that was dialed. */
   async respond(): Promise<this> {
     const recipient = new Recipient({ secretKey: this.#key });
-    this.#receive = (chunk) => {
+    this.#open((chunk) => {
       const result = recipient.receive(chunk);
       if (result !== undefined) this.stream.write(result.ack);
       this.#begin(result?.session);
-    };
+    });
     await this.#until("a session", () => this.#session !== undefined || this.isClosed);
     return this;
   }
@@ -497,6 +499,11 @@ export class RawPeer {
 
   #take(): RlpxMessage | undefined {
     return this.#messages.shift() ?? this.#session?.next();
+  }
+
+  #open(receive: (chunk: Uint8Array) => void): void {
+    this.#receive = receive;
+    for (const chunk of this.#early.splice(0)) this.#receive(chunk);
   }
 
   #begin(session: RlpxSession | undefined): void {

@@ -248,9 +248,9 @@ describe("the end of a run", () => {
     async ({ end, reason, cause, isReported, isSync }) => {
       const escaped = watchEscapes();
       const on = networks().memory;
-      const far = await startServer({ ...on("10.0.0.2"), protocols: [new Scripted()] });
+      const far = await startServer({ ...on("127.0.0.2"), protocols: [new Scripted()] });
       const near = await startServer({
-        ...on("10.0.0.1"),
+        ...on("127.0.0.1"),
         protocols: [
           {
             name: "test",
@@ -328,8 +328,8 @@ describe("the end of a run", () => {
     };
     const clock = new ManualClock();
     const on = networks().memory;
-    const far = await startServer({ ...on("b"), protocols: [new Scripted()] });
-    const near = await startServer({ ...on("a"), protocols: [protocol], clock });
+    const far = await startServer({ ...on("127.0.0.2"), protocols: [new Scripted()] });
+    const near = await startServer({ ...on("127.0.0.1"), protocols: [protocol], clock });
     const detached = allEvents(near, "protocol:detached");
     await within("a dial", near.dial(far.enode));
     await settle();
@@ -411,7 +411,7 @@ describe("base protocol", () => {
   async function rawPeer(options = {}) {
     const protocol = new Scripted();
     const server = await startServer({
-      ...networks().memory("10.0.0.2"),
+      ...networks().memory("127.0.0.2"),
       protocols: [protocol],
       ...options,
     });
