@@ -9,9 +9,12 @@ export interface Scope extends Disposable {
 /** The scopes open in something that may end as a whole; any number of them. */
 export class ScopeGroup {
   readonly #scopes = new Set<Scope>();
+  #end: { readonly reason: unknown } | undefined;
 
+  /** Adds a scope; one that comes when all have been aborted is aborted, too. */
   add(scope: Scope): void {
     this.#scopes.add(scope);
+    if (this.#end !== undefined) scope.abort(this.#end.reason);
   }
 
   delete(scope: Scope): void {
@@ -20,6 +23,7 @@ export class ScopeGroup {
 
   /** Aborts every open scope. */
   abort(reason: unknown): void {
+    this.#end ??= { reason };
     for (const scope of this.#scopes) scope.abort(reason);
   }
 }

@@ -6,7 +6,7 @@ import type { ServerCounters } from "./counters.ts";
 import { increment } from "./counters.ts";
 import { openScope } from "./deadline.ts";
 import type { ScopeGroup } from "./deadline.ts";
-import { describeReason, DisconnectReason } from "./disconnect.ts";
+import { describeReason, Disconnect, DisconnectReason } from "./disconnect.ts";
 import { DialError, TimeoutError } from "./errors.ts";
 import { EstablishError } from "./establish.ts";
 import type { LivePeer } from "./peer.ts";
@@ -22,6 +22,8 @@ export interface DialerHost {
   /** The deadlines open on the server; they end with it. */
   readonly scopes: ScopeGroup;
   peerOf(id: Uint8Array): LivePeer | undefined;
+  /** Resolves when the node's own connection to us, if it is saying Hello just now, is decided. */
+  inboundDecided(id: Uint8Array): Promise<void> | undefined;
   /** Resolves when the node becomes a peer; rejects when the signal aborts. */
   peerAdded(id: Uint8Array, signal: AbortSignal): Promise<LivePeer>;
   /** Makes a peer of a dialed stream. */
@@ -29,10 +31,17 @@ export interface DialerHost {
   dialed(node: Enode, error: DialError | undefined): void;
 }
 
-/** Dials nodes; dials of the same node that overlap are one. */
+interface Dialing {
+  readonly outcome: Promise<LivePeer>;
+  readonly controller: AbortController;
+  /** How many callers still want it. */
+  callers: number;
+}
+
+/** Dials nodes; dials of the same node that overlap are one, and end early when no caller wants it. */
 export class Dialer {
   readonly #host: DialerHost;
-  readonly #dialing = new Map<string, Promise<LivePeer>>();
+  readonly #dialing = new Map<string, Dialing>();
 
   constructor(host: DialerHost) {
     this.#host = host;
@@ -50,20 +59,31 @@ export class Dialer {
   async dial(node: Enode, signal?: AbortSignal): Promise<LivePeer> {
     const existing = this.#host.peerOf(node.id);
     if (existing !== undefined) return existing;
+    const dialing = this.#dialing.get(toHex(node.id)) ?? this.#start(node);
+    dialing.callers += 1;
+    return signal === undefined ? dialing.outcome : waitFor(dialing, signal);
+  }
+
+  /** Resolves when the dial of this node that is under way, if any, has come to its end. */
+  async decided(id: Uint8Array): Promise<void> {
+    await this.#dialing.get(toHex(id))?.outcome.catch(() => undefined);
+  }
+
+  #start(node: Enode): Dialing {
     const key = toHex(node.id);
-    let dialing = this.#dialing.get(key);
-    if (dialing === undefined) {
-      dialing = this.#dial(node, signal).finally(() => this.#dialing.delete(key));
-      this.#dialing.set(key, dialing);
-    }
+    const controller = new AbortController();
+    const outcome = this.#dial(node, controller.signal).finally(() => this.#dialing.delete(key));
+    const dialing = { outcome, controller, callers: 0 };
+    this.#dialing.set(key, dialing);
     return dialing;
   }
 
-  async #dial(node: Enode, signal: AbortSignal | undefined): Promise<LivePeer> {
+  async #dial(node: Enode, signal: AbortSignal): Promise<LivePeer> {
     const { counters } = this.#host;
     try {
       this.#check(node);
-      const peer = await this.#connect(node, signal);
+      await this.#host.inboundDecided(node.id);
+      const peer = this.#host.peerOf(node.id) ?? (await this.#connect(node, signal));
       counters.dials.succeeded += 1;
       this.#host.dialed(node, undefined);
       return peer;
@@ -101,7 +121,7 @@ export class Dialer {
     }
   }
 
-  async #connect(node: Enode, given: AbortSignal | undefined): Promise<LivePeer> {
+  async #connect(node: Enode, given: AbortSignal): Promise<LivePeer> {
     const { config, scopes } = this.#host;
     const { clock, limits, transport } = config;
     let stream: ByteStream;
@@ -112,7 +132,7 @@ export class Dialer {
         signal: given,
       });
       const address = { host: node.host, port: node.tcpPort };
-      stream = await transport.dial(address, { signal: scope.signal });
+      stream = await unlessAborted(transport.dial(address, { signal: scope.signal }), scope.signal);
     }
     using scope = openScope(clock, limits.handshakeTimeoutMs, {
       expire: () => new TimeoutError("handshake", limits.handshakeTimeoutMs),
@@ -124,8 +144,10 @@ export class Dialer {
     } catch (error) {
       const isDuplicate =
         error instanceof EstablishError && error.reason === DisconnectReason.alreadyConnected;
-      if (!isDuplicate) throw error;
       // The other side dialed us at the same moment: its connection is the one that stays.
+      const existing = this.#host.peerOf(node.id);
+      if (existing !== undefined) return existing;
+      if (!isDuplicate) throw error;
       const peer = await this.#host.peerAdded(node.id, scope.signal).catch(() => undefined);
       if (peer === undefined) throw error;
       return peer;
@@ -148,9 +170,49 @@ export class Dialer {
     return new DialError(
       `dialing ${where} failed in phase dial: ${message}`,
       "dial",
-      DisconnectReason.networkError,
+      error instanceof Disconnect ? error.reason : DisconnectReason.networkError,
       "local",
       error,
     );
+  }
+}
+
+/** One caller's view of a dial: its signal ends the dial itself only when nobody else wants it. */
+function waitFor(dialing: Dialing, signal: AbortSignal): Promise<LivePeer> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      const reason = new Disconnect(DisconnectReason.requested, "the dial was aborted");
+      dialing.callers -= 1;
+      if (dialing.callers === 0) dialing.controller.abort(reason);
+      else reject(new DialError(reason.message, "dial", reason.reason, "local", signal.reason));
+    };
+    const leave = (): void => signal.removeEventListener("abort", onAbort);
+    dialing.outcome.finally(leave).then(resolve, reject);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
+  });
+}
+
+/** Rejects with the signal's reason even if the transport pays no heed to it; a late stream is destroyed. */
+async function unlessAborted(
+  dialing: Promise<ByteStream>,
+  signal: AbortSignal,
+): Promise<ByteStream> {
+  let onAbort: () => void = () => undefined;
+  const aborted = new Promise<never>((_resolve, reject) => {
+    onAbort = () => reject(signal.reason instanceof Error ? signal.reason : new Error("aborted"));
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([dialing, aborted]);
+  } catch (error) {
+    dialing.then(
+      (late) => late.destroy(),
+      () => undefined,
+    );
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
   }
 }

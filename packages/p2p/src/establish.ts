@@ -5,7 +5,13 @@ import type { Capability, SharedCapability } from "./capability.ts";
 import type { Clock } from "./clock.ts";
 import { Connection } from "./connection.ts";
 import type { ConnectionLimits } from "./connection.ts";
-import { decodeDisconnect, Disconnect, DisconnectReason, encodeDisconnect } from "./disconnect.ts";
+import {
+  decodeDisconnect,
+  describeReason,
+  Disconnect,
+  DisconnectReason,
+  encodeDisconnect,
+} from "./disconnect.ts";
 import { DisconnectedError, disconnectReasonFor, RemoteProtocolError } from "./errors.ts";
 import type { Phase, Side } from "./errors.ts";
 import { FLOW_CAPABILITY } from "./flow.ts";
@@ -49,8 +55,10 @@ export interface EstablishOptions {
   readonly remoteId?: Uint8Array;
   /** The one deadline for all of it, or the server's end. */
   readonly signal: AbortSignal;
-  /** Whether this node may become a peer: asked once its identity is proven, and again after Hello. */
-  readonly admit: (remoteId: Uint8Array, phase: "handshake" | "hello") => number | undefined;
+  /** Called when the identity is proven: our Hello waits for it. */
+  readonly identified?: (remoteId: Uint8Array) => Promise<void>;
+  /** Why this node may not become a peer, if so: asked before our Hello, and again after theirs. */
+  readonly admit: (remoteId: Uint8Array) => number | undefined;
   readonly onPhase?: (phase: Phase) => void;
 }
 
@@ -76,6 +84,12 @@ export async function establish(
   options.onPhase?.("hello");
   const exchange = new HelloExchange(session, context, options);
   return exchange.run();
+}
+
+/** Ends a connection that is established and yet cannot become a peer; returns why. */
+export function refuse({ connection }: Established, reason: number): EstablishError {
+  connection.end({ msgId: BaseMessage.disconnect, payload: encodeDisconnect(reason) });
+  return new EstablishError(describeReason(reason), { phase: "hello", reason, side: "local" });
 }
 
 async function upgrade(
@@ -126,12 +140,14 @@ class HelloExchange {
   }
 
   async run(): Promise<Established> {
-    const { signal, admit } = this.#options;
+    const { signal, admit, identified } = this.#options;
     const onAbort = (): void => this.#fail(signal.reason);
     if (signal.aborted) onAbort();
     else signal.addEventListener("abort", onAbort, { once: true });
     try {
-      const refusal = admit(this.#session.remoteId, "handshake");
+      // Whatever ends the connection meanwhile ends the wait.
+      await Promise.race([identified?.(this.#session.remoteId), this.#done]);
+      const refusal = admit(this.#session.remoteId);
       if (refusal === undefined) {
         this.#connection.sendBase(BaseMessage.hello, encodeHello(this.#ourHello()));
         // Ours must leave uncompressed: theirs, which turns compression on, may be here already.
@@ -195,7 +211,7 @@ class HelloExchange {
       );
     }
     const shared = this.#match(hello);
-    const refusal = this.#options.admit(remoteId, "hello");
+    const refusal = this.#options.admit(remoteId);
     if (refusal !== undefined) throw new Disconnect(refusal);
     // Until the peer is started nothing may be delivered; what is buffered stays in the codec.
     this.#connection.hold();

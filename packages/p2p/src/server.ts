@@ -11,10 +11,10 @@ import type { ServerCounters } from "./counters.ts";
 import { openScope, ScopeGroup } from "./deadline.ts";
 import { Dialer } from "./dialer.ts";
 import { Disconnect, DisconnectReason } from "./disconnect.ts";
-import { DialError, TimeoutError } from "./errors.ts";
+import { DialError, disconnectReasonFor, TimeoutError } from "./errors.ts";
 import type { DisconnectedError } from "./errors.ts";
 import { Emitter } from "./emitter.ts";
-import { establish, EstablishError } from "./establish.ts";
+import { establish, EstablishError, refuse } from "./establish.ts";
 import type { ServerEvents } from "./events.ts";
 import { createInfo } from "./info.ts";
 import type { ServerInfo } from "./info.ts";
@@ -60,6 +60,8 @@ export class Server implements AsyncDisposable {
   readonly #emitter: Emitter<ServerEvents>;
   readonly #peers: PeerSet;
   readonly #closing = new Set<Promise<void>>();
+  /** Inbound connections of proven identity that exchange Hellos: a dial of the same node waits. */
+  readonly #greeting = new Map<string, Promise<void>>();
   readonly #maintained = new Map<string, Maintainer>();
   readonly #trusted: ReadonlySet<string>;
   /** One object for all peers: an idle peer should cost little. */
@@ -225,8 +227,9 @@ export class Server implements AsyncDisposable {
       signal,
       scopes,
       peerOf: (id) => this.#peers.get(id),
+      inboundDecided: (id) => this.#greeting.get(toHex(id)),
       peerAdded: (id, until) => this.#peerAdded(id, until),
-      admit: (stream, node, deadline) => this.#admit(stream, deadline, node),
+      admit: (stream, node, deadline) => this.#admit(stream, deadline, { node }),
       dialed: (node, error) => this.#emitter.emit("dial", { node, error }),
     });
     const peers = this.#peers;
@@ -247,9 +250,14 @@ export class Server implements AsyncDisposable {
   async #listen(running: Running): Promise<void> {
     const { listen, transport } = this.config;
     if (listen === undefined) return;
-    running.listener = await transport.listen(listen, (stream) => {
+    const listener = await transport.listen(listen, (stream) => {
       void this.#accept(running, stream);
     });
+    if (running.controller.signal.aborted) {
+      await listener.close();
+      return;
+    }
+    running.listener = listener;
     this.#emitter.emit("listening", { address: running.listener.address, enode: this.enode });
   }
 
@@ -275,7 +283,7 @@ export class Server implements AsyncDisposable {
     });
     const leave = running.pending.enter(stream.remoteAddress?.host, scope);
     try {
-      await this.#admit(stream, scope.signal);
+      await this.#serve(running, stream, scope.signal);
       this.counters.serves.succeeded += 1;
     } catch (error) {
       const phase = error instanceof EstablishError ? error.phase : "handshake";
@@ -283,6 +291,31 @@ export class Server implements AsyncDisposable {
       this.config.logger.debug("an inbound connection failed", { error });
     } finally {
       leave();
+    }
+  }
+
+  /**
+   * Makes a peer of an accepted stream. When both sides dial at the same moment, the connection that the
+   * smaller id dials goes first, and the other one waits for its outcome: exactly one comes to be, on
+   * both sides, and none that somebody uses already is taken down.
+   */
+  async #serve({ dialer }: Running, stream: ByteStream, signal: AbortSignal): Promise<void> {
+    let decide: () => void = () => undefined;
+    const decided = new Promise<void>((resolve) => {
+      decide = resolve;
+    });
+    let key: string | undefined;
+    const identified = async (id: Uint8Array): Promise<void> => {
+      if (toHex(this.id) < toHex(id)) await dialer.decided(id);
+      if (this.#greeting.has(toHex(id))) return;
+      key = toHex(id);
+      this.#greeting.set(key, decided);
+    };
+    try {
+      await this.#admit(stream, signal, { identified });
+    } finally {
+      decide();
+      if (key !== undefined) this.#greeting.delete(key);
     }
   }
 
@@ -296,7 +329,11 @@ export class Server implements AsyncDisposable {
   }
 
   /** Makes a peer of a stream, dialed when `node` is given. */
-  async #admit(stream: ByteStream, signal: AbortSignal, node?: Enode): Promise<LivePeer> {
+  async #admit(
+    stream: ByteStream,
+    signal: AbortSignal,
+    { node, identified }: { node?: Enode; identified?: (id: Uint8Array) => Promise<void> },
+  ): Promise<LivePeer> {
     const inbound = node === undefined;
     const address = stream.remoteAddress;
     const { config } = this;
@@ -315,12 +352,17 @@ export class Server implements AsyncDisposable {
         },
         {
           ...(node === undefined ? {} : { remoteId: node.id }),
+          ...(identified === undefined ? {} : { identified }),
           signal,
-          admit: (id) =>
-            this.#peers.refusal(id, { inbound, trusted: this.#trusted.has(toHex(id)) }),
+          admit: (id) => this.#refusal(id, inbound),
           onPhase: (phase) => this.#emitter.emit("handshake", { address, inbound, phase }),
         },
       );
+      // Others may have been added, or the server stopped, since its Hello was accepted.
+      const refusal = signal.aborted
+        ? disconnectReasonFor(signal.reason)
+        : this.#refusal(established.connection.session.remoteId, inbound);
+      if (refusal !== undefined) throw refuse(established, refusal);
       return this.#addPeer(established, node);
     } catch (error) {
       if (error instanceof EstablishError) {
@@ -334,6 +376,10 @@ export class Server implements AsyncDisposable {
       }
       throw error;
     }
+  }
+
+  #refusal(id: Uint8Array, inbound: boolean): number | undefined {
+    return this.#peers.refusal(id, { inbound, trusted: this.#trusted.has(toHex(id)) });
   }
 
   /** The one place where a peer comes to be; nothing here waits, so that no other decision comes between. */
