@@ -188,12 +188,12 @@ export class Mux implements ChannelOwner {
 
   #onTaken(channel: Channel, cost: number): void {
     this.#inboxCost -= cost;
+    this.#grant(channel, cost);
     if (channel.stallTimer !== undefined) {
       this.#clock.clearTimeout(channel.stallTimer);
       channel.stallTimer = undefined;
       if (this.#isFull(channel)) this.#watch(channel);
     }
-    this.#grant(channel, cost);
     if (this.#connection.isPaused && this.#mayResume()) this.#connection.resume("inbox");
   }
 
@@ -206,9 +206,11 @@ export class Mux implements ChannelOwner {
     if (this.#inboxCost >= this.#connectionBound()) this.#connection.pause("inbox");
   }
 
-  #isFull({ inbox }: Channel): boolean {
+  /** Whether its sender is held back; with flow control that is as soon as the window is used up. */
+  #isFull({ inbox, ungranted, window }: Channel): boolean {
     const { inboxMessages, inboxBytes } = this.#limits;
-    return inbox.size >= inboxMessages || inbox.cost >= inboxBytes;
+    const isWindowUsed = this.#flowMsgId !== undefined && inbox.cost + ungranted >= window;
+    return isWindowUsed || inbox.size >= inboxMessages || inbox.cost >= inboxBytes;
   }
 
   #mayResume(): boolean {

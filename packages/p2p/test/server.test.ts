@@ -416,7 +416,7 @@ describe("what can be seen", () => {
     await until("a peer", () => server.peers.length === 1);
     const shown = server.info().peers[0]?.clientId ?? "";
     expect(shown).toContain("evil");
-    expect([...shown].every((character) => character >= " ")).toBe(true);
+    expect(Array.from(shown).every((character) => character >= " ")).toBe(true);
   });
 
   test("messages and bytes are counted by code, both ways", async () => {
