@@ -6,6 +6,7 @@ import { CidrList } from "./cidr.ts";
 import { systemClock } from "./clock.ts";
 import type { Clock } from "./clock.ts";
 import { FLOW_CAPABILITY } from "./flow.ts";
+import { encodeHello, MAX_HELLO_SIZE, PROTOCOL_VERSION } from "./hello.ts";
 import { silentLogger } from "./logger.ts";
 import type { Logger } from "./logger.ts";
 import type { PeerLimits } from "./peer.ts";
@@ -124,6 +125,7 @@ export function createConfig(options: ServerOptions): ServerConfig {
   checkKey(options.key);
   checkClientId(options.clientId);
   checkProtocols(protocols, logger);
+  checkHello(options.clientId, protocols);
   const maxPeers = integer("maxPeers", options.maxPeers ?? 50, 0, MAX_PEERS);
   const dialRatio = integer("dialRatio", options.dialRatio ?? 3, 1, MAX_PEERS);
   const maxDialed = maxPeers === 0 ? 0 : Math.max(1, Math.floor(maxPeers / dialRatio));
@@ -200,6 +202,21 @@ function checkProtocols(protocols: readonly Protocol[], logger: Logger): void {
     }
     checkRequires(protocol, protocols, []);
   }
+}
+
+/** What every peer must be sent has to fit what every peer accepts. */
+function checkHello(clientId: string, protocols: readonly Protocol[]): void {
+  const { length } = encodeHello({
+    protocolVersion: PROTOCOL_VERSION,
+    clientId,
+    capabilities: [...protocols, FLOW_CAPABILITY],
+    listenPort: 0,
+    nodeId: new Uint8Array(64),
+  });
+  if (length <= MAX_HELLO_SIZE) return;
+  throw new RangeError(
+    `protocols: with clientId they make a Hello of ${length} bytes, other nodes accept ${MAX_HELLO_SIZE}`,
+  );
 }
 
 function checkRequires(

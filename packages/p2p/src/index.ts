@@ -1,4 +1,10 @@
-export { compareCapabilities, formatCapability, matchCapabilities } from "./capability.ts";
+export {
+  compareCapabilities,
+  formatCapability,
+  matchCapabilities,
+  validateProtocols,
+} from "./capability.ts";
+export { addressKey, CidrList, isLan, isLoopback, isSpecial } from "./cidr.ts";
 export type { Capability, ProtocolShape, SharedCapability } from "./capability.ts";
 export { MAX_MESSAGE_SIZE } from "./channel.ts";
 export { sleep, systemClock } from "./clock.ts";
@@ -13,6 +19,7 @@ export {
   Disconnect,
   DisconnectReason,
   encodeDisconnect,
+  UNREADABLE_REASON,
   UselessPeer,
 } from "./disconnect.ts";
 export {

@@ -1,5 +1,6 @@
 import { toHex } from "@heddle/identity";
 
+import { formatCapability } from "./capability.ts";
 import type { ServerConfig } from "./config.ts";
 import type { ServerCounters } from "./counters.ts";
 import type { MetricFamily } from "./openmetrics.ts";
@@ -128,16 +129,12 @@ function messages(
   unit: "messages" | "bytes",
 ): MetricFamily {
   const samples = Object.entries(counters.protocols).flatMap(([protocol, counts]) => {
-    const { messageNames } =
-      config.protocols.find((p) => `${p.name}/${p.version}` === protocol) ?? {};
+    const names = config.protocols.find(
+      (known) => formatCapability(known) === protocol,
+    )?.messageNames;
     return (["in", "out"] as const).flatMap((direction) =>
       Object.entries(counts[direction]).map(([code, entry]) => ({
-        labels: {
-          protocol,
-          direction,
-          message:
-            messageNames?.[Number(code)] ?? `0x${Number(code).toString(16).padStart(2, "0")}`,
-        },
+        labels: { protocol, direction, code, message: names?.[Number(code)] ?? "" },
         value: entry[unit],
       })),
     );

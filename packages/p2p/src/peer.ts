@@ -158,7 +158,9 @@ export class LivePeer implements Peer {
 
   /** Does not wait for the `run`s: one of them may be what calls it. */
   disconnect(reason: number = DisconnectReason.requested): Promise<void> {
-    this.#finish(reason, "local");
+    // Checks the reason, here where the caller hears of it.
+    const { reason: checked } = new Disconnect(reason);
+    this.#finish(checked, "local");
     return this.#connection.closed();
   }
 

@@ -88,7 +88,11 @@ export interface Peer {
   readonly lastSeen: number;
   /** Measures one round trip, in milliseconds. Calls that overlap share it. */
   ping(): Promise<number>;
-  /** Ends the connection; accepted messages are still sent. Resolves when the connection is gone. */
+  /**
+   * Ends the connection; accepted messages are still sent. Resolves when the connection is gone.
+   *
+   * @param reason - 0 to 255, disconnect requested (0x00) if not given; RangeError otherwise
+   */
   disconnect(reason?: number): Promise<void>;
   info(): PeerInfo;
   /**
