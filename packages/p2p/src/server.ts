@@ -132,16 +132,18 @@ export class Server implements AsyncDisposable {
    */
   async start(): Promise<void> {
     if (this.#running !== undefined) throw new TypeError("the server is running already");
-    await this.#stopping;
     const running = this.#createRunning();
+    // At once, so that a second start finds it and a stop that comes now ends it.
     this.#running = running;
     try {
+      await this.#stopping;
       await this.#listen(running);
     } catch (error) {
-      this.#running = undefined;
+      if (this.#running === running) this.#running = undefined;
       running.controller.abort(new Disconnect(DisconnectReason.clientQuitting));
       throw error;
     }
+    if (running.controller.signal.aborted) return;
     for (const maintainer of this.#maintained.values()) maintainer.start();
     running.candidates.run().catch((error: unknown) => {
       this.config.logger.error("the candidate loop ended", { error });
@@ -158,10 +160,11 @@ export class Server implements AsyncDisposable {
     this.#running = undefined;
     for (const maintainer of this.#maintained.values()) maintainer.stop();
     this.#maintained.clear();
-    this.#stopping = this.#stop(running).finally(() => {
-      this.#stopping = undefined;
+    const stopping = Promise.all([this.#stopping, this.#stop(running)]).then(() => {
+      if (this.#stopping === stopping) this.#stopping = undefined;
     });
-    return this.#stopping;
+    this.#stopping = stopping;
+    return stopping;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -249,7 +252,7 @@ export class Server implements AsyncDisposable {
 
   async #listen(running: Running): Promise<void> {
     const { listen, transport } = this.config;
-    if (listen === undefined) return;
+    if (listen === undefined || running.controller.signal.aborted) return;
     const listener = await transport.listen(listen, (stream) => {
       void this.#accept(running, stream);
     });
