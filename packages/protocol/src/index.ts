@@ -1,3 +1,37 @@
+export { Disconnect, DisconnectReason, UselessPeer } from "@heddle/p2p";
+export type {
+  CallOptions,
+  Calls,
+  Context,
+  ContextOf,
+  ContextWith,
+  HandshakeOf,
+  NotifyNames,
+  PayloadOf,
+  ReplyOf,
+  RequestNames,
+  Sends,
+  Stats,
+} from "./context.ts";
+export { anyVersion, codeTable, defineProtocol, extendProtocol } from "./definition.ts";
+export type {
+  AnyDefinition,
+  CodeRow,
+  Extended,
+  NotifyNamesOf,
+  ProtocolDefinition,
+} from "./definition.ts";
+export { BadReply, HandlerError, PeerGone, RequestError, RequestTimeout } from "./errors.ts";
+export { implement } from "./implement.ts";
+export type {
+  Handlers,
+  Handshake,
+  HandshakeContext,
+  Implementation,
+  ImplementationOptions,
+} from "./implement.ts";
+export { DEFAULT_TIMEOUT_MS, notify, request } from "./messages.ts";
+export type { Messages, NotifyMessage, RequestMessage, RequestOptions } from "./messages.ts";
 export { SchemaError, SchemaValueError } from "./schema/errors.ts";
 export type { SchemaErrorCode } from "./schema/errors.ts";
 export { list, optional, struct, tuple } from "./schema/lists.ts";
@@ -12,3 +46,4 @@ export type { BytesOptions, BytesSchema, SizeBounds, TextSchema } from "./schema
 export { mapped, union } from "./schema/union.ts";
 export type { Mapping, UnionOf, Variants } from "./schema/union.ts";
 export { RlpWriter } from "./schema/writer.ts";
+export type { NotifyStats, RequestStats, RoundTrips } from "./stats.ts";

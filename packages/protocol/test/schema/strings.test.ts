@@ -157,13 +157,10 @@ describe("fixed sizes", () => {
 });
 
 describe("item", () => {
-  test.each(["80", "01", "c0", "c3830a0b0c".replace("c3", "c4"), "c2c1c0"])(
-    "%s is taken as it stands",
-    (hex) => {
-      expect(toHex(item.decode(fromHex(hex)))).toBe(hex);
-      expect(toHex(item.encode(fromHex(hex)))).toBe(hex);
-    },
-  );
+  test.each(["80", "01", "c0", "c4830a0b0c", "c2c1c0"])("%s is taken as it stands", (hex) => {
+    expect(toHex(item.decode(fromHex(hex)))).toBe(hex);
+    expect(toHex(item.encode(fromHex(hex)))).toBe(hex);
+  });
 
   test("is checked to its last byte", () => {
     expect(refusal(item, "c28101")).toMatchObject({ code: "ERR_SCHEMA_REFUSED" });

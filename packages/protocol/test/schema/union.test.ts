@@ -23,18 +23,8 @@ describe("union", () => {
     ["a missing value", "c180", "ERR_SCHEMA_MISSING", "circle: missing"],
     ["a missing code", "c0", "ERR_RLP_TRUNCATED", "rlp needs"],
     ["a byte string", "80", "ERR_SCHEMA_KIND", "expected a list"],
-    [
-      "a bad value",
-      "c407c2820001".replace("c4", "c6").replace("c2", "c3"),
-      "ERR_RLP_TRUNCATED",
-      "",
-    ],
-    [
-      "a bad field",
-      "c607c4820001".replace("c6", "c5").replace("c4", "c3"),
-      "ERR_RLP_BAD_UINT",
-      "square.side",
-    ],
+    ["a bad value", "c407c38200", "ERR_RLP_TRUNCATED", ""],
+    ["a bad field", "c507c3820001", "ERR_RLP_BAD_UINT", "square.side"],
   ])("refuses %s", (_name, hex, code, problem) => {
     const error = refusal(Figure, hex);
     expect(error.code).toBe(code);
