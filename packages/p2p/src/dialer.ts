@@ -82,7 +82,8 @@ export class Dialer {
     const { counters } = this.#host;
     try {
       this.#check(node);
-      await this.#host.inboundDecided(node.id);
+      const decided = this.#host.inboundDecided(node.id);
+      if (decided !== undefined) await unlessAborted(decided, signal);
       const peer = this.#host.peerOf(node.id) ?? (await this.#connect(node, signal));
       counters.dials.succeeded += 1;
       this.#host.dialed(node, undefined);
@@ -132,7 +133,8 @@ export class Dialer {
         signal: given,
       });
       const address = { host: node.host, port: node.tcpPort };
-      stream = await unlessAborted(transport.dial(address, { signal: scope.signal }), scope.signal);
+      const connecting = transport.dial(address, { signal: scope.signal });
+      stream = await unlessAborted(connecting, scope.signal, (late) => late.destroy());
     }
     using scope = openScope(clock, limits.handshakeTimeoutMs, {
       expire: () => new TimeoutError("handshake", limits.handshakeTimeoutMs),
@@ -193,11 +195,12 @@ function waitFor(dialing: Dialing, signal: AbortSignal): Promise<LivePeer> {
   });
 }
 
-/** Rejects with the signal's reason even if the transport pays no heed to it; a late stream is destroyed. */
-async function unlessAborted(
-  dialing: Promise<ByteStream>,
+/** Rejects with the signal's reason even if `work` pays no heed to it; what comes too late is discarded. */
+async function unlessAborted<T>(
+  work: Promise<T>,
   signal: AbortSignal,
-): Promise<ByteStream> {
+  discard: (late: T) => void = () => undefined,
+): Promise<T> {
   let onAbort: () => void = () => undefined;
   const aborted = new Promise<never>((_resolve, reject) => {
     onAbort = () => reject(signal.reason instanceof Error ? signal.reason : new Error("aborted"));
@@ -205,12 +208,9 @@ async function unlessAborted(
     else signal.addEventListener("abort", onAbort, { once: true });
   });
   try {
-    return await Promise.race([dialing, aborted]);
+    return await Promise.race([work, aborted]);
   } catch (error) {
-    dialing.then(
-      (late) => late.destroy(),
-      () => undefined,
-    );
+    work.then(discard, () => undefined);
     throw error;
   } finally {
     signal.removeEventListener("abort", onAbort);

@@ -111,6 +111,21 @@ describe("two nodes that dial each other at the same moment", () => {
   });
 });
 
+test("a dial waits for the node's own Hello, if it is saying it, unless it is aborted", async () => {
+  const protocol = new Scripted();
+  const server = await startServer({ ...networks().memory("127.0.0.2"), protocols: [protocol] });
+  const raw = await (await dialRaw(server, keyOf(900))).initiate(server.id);
+  await raw.read();
+  const node = { id: raw.id, host: "127.0.0.9", tcpPort: 1, udpPort: 1 };
+  const controller = new AbortController();
+  const aborted = rejection(server.dial(node, { signal: controller.signal }));
+  controller.abort();
+  expect(await aborted).toMatchObject({ name: "DialError", reason: 0x00, side: "local" });
+  const dialed = server.dial(node);
+  raw.sendHello();
+  expect(await within("the dial", dialed)).toBe((await protocol.next()).peer);
+});
+
 test("dialing a connected node resolves with the peer there is", async () => {
   const on = networks().memory;
   const far = await startServer({ ...on("127.0.0.2"), protocols: [idle()] });
