@@ -90,7 +90,8 @@ function summary(times: readonly number[]): Record<string, number> {
 
 /** A ping of 32 bytes beside a flood: on its own protocol, and in the flood's own line for contrast. */
 export async function fairness(size: number, how: "fair" | "fifo", effort: Effort): Promise<Row> {
-  await using child = await PeerProcess.start("read");
+  // The contrast has neither queues of their own nor windows: what is sent first, arrives first.
+  await using child = await PeerProcess.start("read", how === "fair" ? "flow" : "plain");
   await using client = await connectTo(child.enode);
   const until = performance.now() + effort.seconds * 1000;
   const make = numbered(size);
