@@ -48,10 +48,11 @@ export type Handlers<D extends AnyDefinition, S> = {
     value: PayloadOf<D, K>,
   ) => ReplyOf<D, K> | Promise<ReplyOf<D, K>>;
 } & {
+  /** What it returns is not looked at; a promise is waited for. */
   readonly [K in NotifyNames<D>]?: (
     context: ContextWith<D, K, S>,
     value: PayloadOf<D, K>,
-  ) => void | Promise<void>;
+  ) => unknown;
 };
 
 /** What an implementation may have, whatever its messages. */
