@@ -52,9 +52,9 @@ export const DEFAULT_LIMITS: ServerLimits = {
   dialHistoryMs: 35_000,
   redialMinMs: 1_000,
   redialMaxMs: 300_000,
-  inboxMessages: 4_096,
-  inboxBytes: 1024 * 1024,
-  connectionBytes: 4 * 1024 * 1024,
+  inboxMessages: 16_384,
+  inboxBytes: 4 * 1024 * 1024,
+  connectionBytes: 8 * 1024 * 1024,
   highWaterMark: 256 * 1024,
   maxQueued: 32 * 1024 * 1024,
 };

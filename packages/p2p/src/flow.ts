@@ -23,10 +23,11 @@ export const FLOW_CAPABILITY: {
 };
 
 /**
- * What a protocol may send before the first grant, in bytes. What is on its way delays what comes
- * behind it, so windows start small, and grow only where the round trip is what limits the speed.
+ * What a protocol may send before the first grant, in bytes. Two messages of 1 MiB fit, so that one can
+ * be sealed while another is opened; a reader that keeps up never lets that much pile up. Windows grow
+ * where the round trip is what limits the speed.
  */
-export const INITIAL_WINDOW: number = 256 * 1024;
+export const INITIAL_WINDOW: number = 2 * 1024 * 1024;
 
 /** More bytes for the protocol whose message ids start at `offset`. */
 export interface Grant {

@@ -1,6 +1,6 @@
 import { formatCapability } from "./capability.ts";
 import type { SharedCapability } from "./capability.ts";
-import { Channel } from "./channel.ts";
+import { Channel, MAX_MESSAGE_SIZE } from "./channel.ts";
 import type { ChannelOwner, SendLimits } from "./channel.ts";
 import type { Clock } from "./clock.ts";
 import type { Connection } from "./connection.ts";
@@ -111,6 +111,7 @@ export class Mux implements ChannelOwner {
       return;
     }
     if (!this.#isOpen) return;
+    this.#checkWindow(channel);
     this.#inboxCost += messageCost(payload);
     channel.inbox.push(new Message(code, payload));
     this.#brake(channel);
@@ -197,6 +198,16 @@ export class Mux implements ChannelOwner {
     if (this.#connection.isPaused && this.#mayResume()) this.#connection.resume("inbox");
   }
 
+  /** A message may be sent while the window is above zero; what was granted late only widens ours. */
+  #checkWindow({ inbox, label, ungranted, window }: Channel): void {
+    const held = inbox.cost + ungranted;
+    if (this.#flowMsgId === undefined || held < window) return;
+    throw new RemoteProtocolError(
+      "ERR_P2P_WINDOW",
+      `${label}: a message beyond the window, ${held} bytes of ${window} are used`,
+    );
+  }
+
   /** After a message was queued: stop what must stop. */
   #brake(channel: Channel): void {
     if (this.#isFull(channel)) {
@@ -224,13 +235,14 @@ export class Mux implements ChannelOwner {
   }
 
   /**
-   * With flow control every protocol may fill its own window, and overdraw it by one message: the
-   * connection's bound must leave room for that, or one stalled protocol would stop the others.
+   * With flow control every protocol may fill its own window, and one of them cross it by a message of
+   * any size, before all must wait: one that does not read is not to stop the others.
    */
   #connectionBound(): number {
-    const { connectionBytes, inboxBytes } = this.#limits;
+    const { connectionBytes } = this.#limits;
     if (this.#flowMsgId === undefined) return connectionBytes;
-    return Math.max(connectionBytes, inboxBytes * this.channels.length * 2);
+    const windows = this.channels.reduce((sum, { window }) => sum + window, 0);
+    return Math.max(connectionBytes, windows) + MAX_MESSAGE_SIZE;
   }
 
   #watch(channel: Channel): void {

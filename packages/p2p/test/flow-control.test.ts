@@ -2,6 +2,7 @@ import { encodeRlp } from "@heddle/identity";
 import { asyncProperty, array, assert, boolean, integer } from "fast-check";
 import { describe, expect, test } from "vitest";
 
+import { INITIAL_WINDOW } from "../src/flow.ts";
 import { BaseMessage, MESSAGE_OVERHEAD } from "../src/index.ts";
 import type { MessageReadWriter, Peer, ServerOptions } from "../src/index.ts";
 import type { LivePeer } from "../src/peer.ts";
@@ -74,7 +75,9 @@ describe("with flow/1", () => {
       await within("a ping", nearPeer.ping());
       await within("a ping back", farPeer.ping());
       expect(inboxCost(farPeer, "lazy")).toBeGreaterThan(0);
-      expect(inboxCost(farPeer, "lazy")).toBeLessThanOrEqual(1024 * KIB + size + MESSAGE_OVERHEAD);
+      expect(inboxCost(farPeer, "lazy")).toBeLessThanOrEqual(
+        INITIAL_WINDOW + size + MESSAGE_OVERHEAD,
+      );
       await nearPeer.disconnect();
       await offered;
     },
@@ -113,27 +116,28 @@ describe("with flow/1", () => {
     expect(farPeer.signal.aborted).toBe(false);
   });
 
-  test("a sender that pays no heed to its window is held back by the connection's bound", async () => {
+  test("a sender that pays no heed to its window is dropped as soon as it has none left", async () => {
     const protocol = new Scripted();
     const server = await startServer({
       ...networks().memory("127.0.0.2"),
       protocols: [protocol],
-      limits: { inboxBytes: 64 * KIB, connectionBytes: 256 * KIB },
     });
+    const dropped = nextEvent(server, "peer:drop");
     const raw = await (await dialRaw(server, keyOf(900))).initiate(server.id);
     await raw.greet([
       { name: "flow", version: 1 },
       { name: "test", version: 1 },
     ]);
     const { peer } = await protocol.next();
-    const noise = crypto.getRandomValues(new Uint8Array(8 * KIB));
-    let isWritable = true;
-    for (let i = 0; i < 1_000 && isWritable; i += 1) {
-      isWritable = raw.send(0x11, noise);
+    const noise = crypto.getRandomValues(new Uint8Array(60 * KIB));
+    while (inboxCost(peer, "test") < INITIAL_WINDOW) {
+      raw.send(0x11, noise);
       await turn();
     }
-    expect(isWritable).toBe(false);
-    expect(inboxCost(peer, "test")).toBeLessThan(256 * KIB + 64 * KIB);
+    expect(peer.signal.aborted).toBe(false);
+    raw.send(0x11, noise);
+    const { error } = await within("the drop", dropped);
+    expect(error).toMatchObject({ by: "local", reason: 0x02, cause: { code: "ERR_P2P_WINDOW" } });
   });
 
   test("a grant that is no grant ends the connection with 0x02", async () => {
