@@ -41,7 +41,9 @@ export class PeerProcess implements AsyncDisposable {
     flow: "flow" | "plain" = "flow",
   ): Promise<PeerProcess> {
     const path = fileURLToPath(new URL("child.ts", import.meta.url));
-    const child = fork(path, [mode, flow], { execArgv: ["--expose-gc", "--conditions=dist", "--import", "tsx"] });
+    const child = fork(path, [mode, flow], {
+      execArgv: ["--expose-gc", "--conditions=dist", "--import", "tsx"],
+    });
     const peer = new PeerProcess(child);
     peer.enode = await peer.#next((line) => ("enode" in line ? line.enode : undefined));
     return peer;
