@@ -6,7 +6,7 @@ import { Server } from "@heddle/p2p";
 import type { MessageReadWriter, Peer, Protocol } from "@heddle/p2p";
 import { Initiator } from "@heddle/rlpx";
 
-import { PeerProcess } from "./peer-process.ts";
+import { PeerProcess, RING } from "./peer-process.ts";
 
 /** One line of the result: what was measured and its figures. */
 export interface Row {
@@ -55,22 +55,29 @@ async function connectTo(enode: string, flowControl = true): Promise<Client> {
   return { server, peer, flood, echo, [Symbol.asyncDispose]: () => server.stop() };
 }
 
-/** An RLP byte string of `size` bytes in all, incompressible, numbered in its last four bytes. */
+/**
+ * RLP byte strings of `size` bytes in all, incompressible, numbered modulo {@link RING} in their last
+ * byte: made once and sent again and again, so that the measurement makes no garbage of its own.
+ */
 function numbered(size: number): (n: number) => Uint8Array {
-  const prefix =
-    size > 65_539
-      ? [0xba, (size - 4) >> 16, ((size - 4) >> 8) & 0xff, (size - 4) & 0xff]
-      : [0xb9, (size - 3) >> 8, (size - 3) & 0xff];
-  const body = new Uint8Array(size);
-  for (let at = 0; at < size; at += 65_536) {
-    crypto.getRandomValues(body.subarray(at, Math.min(size, at + 65_536)));
-  }
-  body.set(size < 60 ? [0x80 + size - 1] : prefix);
-  return (n) => {
-    const payload = body.slice();
-    new DataView(payload.buffer).setUint32(size - 4, n);
+  const ring = Array.from({ length: RING }, (_, n) => {
+    const payload = new Uint8Array(size);
+    for (let at = 0; at < size; at += 65_536) {
+      crypto.getRandomValues(payload.subarray(at, Math.min(size, at + 65_536)));
+    }
+    payload.set(stringPrefix(size));
+    payload[size - 1] = n;
     return payload;
-  };
+  });
+  return (n) => ring[n % RING] ?? new Uint8Array(size);
+}
+
+/** The RLP prefix that makes a byte string of what is left of `size` bytes behind it. */
+function stringPrefix(size: number): number[] {
+  if (size <= 56) return [0x80 + size - 1];
+  if (size <= 258) return [0xb8, size - 2];
+  if (size <= 65_538) return [0xb9, (size - 3) >> 8, (size - 3) & 0xff];
+  return [0xba, (size - 4) >> 16, ((size - 4) >> 8) & 0xff, (size - 4) & 0xff];
 }
 
 function percentile(sorted: readonly number[], share: number): number {

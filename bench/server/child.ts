@@ -2,6 +2,8 @@ import { generateSecretKey } from "@heddle/identity";
 import { Server } from "@heddle/p2p";
 import type { MessageReadWriter, Protocol } from "@heddle/p2p";
 
+import { RING } from "./peer-process.ts";
+
 /** How the child's protocols treat what they get; set from the command line. */
 const [, , mode = "read", flow = "flow"] = process.argv;
 
@@ -14,12 +16,7 @@ async function readAll(rw: MessageReadWriter, delayMs: number): Promise<void> {
   for await (const { payload, code } of rw) {
     messages += 1;
     bytes += payload.length;
-    // Every message carries its number in its last four bytes.
-    if (
-      new DataView(payload.buffer, payload.byteOffset).getUint32(payload.length - 4) !== expected
-    ) {
-      inOrder = false;
-    }
+    if (payload.at(-1) !== expected % RING) inOrder = false;
     expected += 1;
     // Code 1 is a ping that waits in line with the flood.
     if (code === 1) await rw.sendEncoded(1, payload);

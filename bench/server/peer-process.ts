@@ -2,6 +2,9 @@ import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
+/** Messages are numbered modulo this, in their last byte. */
+export const RING = 16;
+
 /** What the child says of itself; memory in bytes. */
 export interface Report {
   messages: number;
