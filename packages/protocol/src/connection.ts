@@ -8,7 +8,7 @@ import {
 } from "@heddle/p2p";
 import type { Clock, Message, MessageReadWriter, Peer } from "@heddle/p2p";
 
-import { readEnvelope, sealReply } from "./envelope.ts";
+import { Envelope } from "./envelope.ts";
 import { HandlerError, isEnd } from "./errors.ts";
 import { badPayload } from "./plan.ts";
 import type { AnyHandler, NotifyKind, Plan, RequestKind } from "./plan.ts";
@@ -168,7 +168,12 @@ export class TypedConnection {
   #notify(kind: NotifyKind, message: Message): void {
     this.#counters.ofNotify(kind).received += 1;
     if (kind.handler === undefined) return;
-    const value = decode(kind.label, kind.name, () => kind.schema.decode(message.payload));
+    let value: unknown;
+    try {
+      value = kind.schema.decode(message.payload);
+    } catch (error) {
+      throw badPayload(error, kind.label, kind.name);
+    }
     const result = this.#handle(kind.handler, kind.label, value);
     if (!isThenable(result)) return;
     this.#isHeld = true;
@@ -184,28 +189,30 @@ export class TypedConnection {
     if (handler === undefined) {
       throw new Disconnect(DisconnectReason.subprotocolError, `${request}: no handler`);
     }
-    let encodedId: Uint8Array | undefined;
-    const value = decode(request, kind.name, () => {
-      if (!kind.hasIds) return kind.schema.decode(message.payload);
-      const envelope = readEnvelope(message.payload);
-      encodedId = envelope.encodedId;
-      return envelope.open(kind.schema);
-    });
+    let envelope: Envelope | undefined;
+    let value: unknown;
+    try {
+      if (kind.hasIds) envelope = new Envelope(message.payload);
+      value =
+        envelope === undefined ? kind.schema.decode(message.payload) : envelope.open(kind.schema);
+    } catch (error) {
+      throw badPayload(error, request, kind.name);
+    }
     const result = this.#handle(handler, request, value);
     this.#running += 1;
     if (kind.hasIds && !isThenable(result)) {
-      this.#reply(kind, encodedId, result).then(this.#served, this.#notServed);
+      this.#reply(kind, envelope, result).then(this.#served, this.#notServed);
       return;
     }
     const before = this.#lastReply.get(kind);
-    const sent = this.#replyLater(kind, encodedId, result, before);
+    const sent = this.#replyLater(kind, envelope, result, before);
     if (!kind.hasIds) this.#lastReply.set(kind, sent.catch(ignore));
     sent.then(this.#served, this.#notServed);
   }
 
   async #replyLater(
     kind: RequestKind,
-    encodedId: Uint8Array | undefined,
+    envelope: Envelope | undefined,
     result: unknown,
     before: Promise<void> | undefined,
   ): Promise<void> {
@@ -216,16 +223,16 @@ export class TypedConnection {
       throw this.#wrap(error, kind.request);
     }
     await before;
-    await this.#reply(kind, encodedId, value);
+    await this.#reply(kind, envelope, value);
   }
 
-  #reply(kind: RequestKind, encodedId: Uint8Array | undefined, value: unknown): Promise<void> {
+  #reply(kind: RequestKind, envelope: Envelope | undefined, value: unknown): Promise<void> {
     let payload: Uint8Array;
     try {
       payload =
-        encodedId === undefined
+        envelope === undefined
           ? kind.replySchema.encode(value)
-          : sealReply(encodedId, kind.replySchema, value);
+          : envelope.seal(kind.replySchema, value);
     } catch (error) {
       return Promise.reject(new HandlerError(kind.request, errorWithin(error, kind.replyName)));
     }
@@ -304,14 +311,6 @@ export class TypedConnection {
 /** The clock of the connection's server; real time where the connection does not tell. */
 function clockOf(rw: MessageReadWriter & { readonly clock?: Clock }): Clock {
   return rw.clock ?? systemClock;
-}
-
-function decode(label: string, name: string, read: () => unknown): unknown {
-  try {
-    return read();
-  } catch (error) {
-    throw badPayload(error, label, name);
-  }
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -7,44 +7,53 @@ import { encodeWith } from "./schema/writer.ts";
 /** Request ids are unsigned 64-bit integers (EIP-2481). */
 const MAX_ID_BYTES = 8;
 
-/** A received `[id, body]` whose body has not been looked at. */
-export interface Envelope {
+/** A received `[id, body]`: its id is read, its body not looked at. */
+export class Envelope {
   /** As an integer, where a `number` holds it; otherwise Infinity. */
   readonly id: number;
-  /** As it stands on the wire, a view: what a reply echoes. */
-  readonly encodedId: Uint8Array;
-  /** Decodes the body. */
-  open<T>(schema: Schema<T>): T;
-}
+  readonly #reader: RlpReader;
+  readonly #outer: number;
+  readonly #idStart: number;
+  readonly #idEnd: number;
 
-/**
- * Reads the id of `[id, body]` and nothing else, in constant time.
- *
- * @throws SchemaError when there is no list with an integer of at most 64 bits in front
- * @see EIP-2481
- */
-export function readEnvelope(payload: Uint8Array): Envelope {
-  const reader = new RlpReader(plainBytes(payload));
-  const outer = reader.enter();
-  const start = reader.at;
-  let id: number;
-  try {
-    id = readId(reader);
-  } catch (error) {
-    throw errorWithin(error, "id");
+  /**
+   * Reads the id and nothing else, in constant time.
+   *
+   * @throws SchemaError when there is no list with an integer of at most 64 bits in front
+   * @see EIP-2481
+   */
+  constructor(payload: Uint8Array) {
+    const reader = new RlpReader(plainBytes(payload));
+    this.#reader = reader;
+    this.#outer = reader.enter();
+    this.#idStart = reader.at;
+    try {
+      this.id = readId(reader);
+    } catch (error) {
+      throw errorWithin(error, "id");
+    }
+    this.#idEnd = reader.at;
   }
-  const encodedId = reader.bytes.subarray(start, reader.at);
-  return {
-    id,
-    encodedId,
-    open(schema) {
-      if (reader.at === reader.end) throw new SchemaError("ERR_SCHEMA_MISSING", "missing");
-      const value = schema.read(reader);
-      reader.leave(outer);
-      reader.finish();
-      return value;
-    },
-  };
+
+  /** Decodes the body; once. */
+  open<T>(schema: Schema<T>): T {
+    const reader = this.#reader;
+    if (reader.at === reader.end) throw new SchemaError("ERR_SCHEMA_MISSING", "missing");
+    const value = schema.read(reader);
+    reader.leave(this.#outer);
+    reader.finish();
+    return value;
+  }
+
+  /** Encodes `[id, body]` with the id as it came, whatever its size. */
+  seal<T>(schema: Schema<T>, value: T): Uint8Array {
+    const { bytes } = this.#reader;
+    return encodeWith((writer) => {
+      schema.write(writer, value);
+      writer.copy(bytes, this.#idStart, this.#idEnd);
+      writer.list(0);
+    });
+  }
 }
 
 /** Encodes `[id, body]` with an id of our own. */
@@ -52,15 +61,6 @@ export function sealRequest<T>(id: number, schema: Schema<T>, value: T): Uint8Ar
   return encodeWith((writer) => {
     schema.write(writer, value);
     writer.uint(id);
-    writer.list(0);
-  });
-}
-
-/** Encodes `[id, body]` with the id that came. */
-export function sealReply<T>(encodedId: Uint8Array, schema: Schema<T>, value: T): Uint8Array {
-  return encodeWith((writer) => {
-    schema.write(writer, value);
-    writer.encoded(encodedId);
     writer.list(0);
   });
 }

@@ -3,8 +3,7 @@ import type { Clock, Message, MessageReadWriter } from "@heddle/p2p";
 import { RlpError } from "@heddle/identity";
 
 import type { CallOptions } from "./context.ts";
-import { readEnvelope, sealRequest } from "./envelope.ts";
-import type { Envelope } from "./envelope.ts";
+import { Envelope, sealRequest } from "./envelope.ts";
 import { BadReply, PeerGone, RequestTimeout } from "./errors.ts";
 import { checkReplyBytes, checkTimeout } from "./messages.ts";
 import type { RequestKind } from "./plan.ts";
@@ -172,7 +171,7 @@ export class Requests {
 
   #readReply(kind: RequestKind, message: Message): Envelope {
     try {
-      return readEnvelope(message.payload);
+      return new Envelope(message.payload);
     } catch (error) {
       throw badPayload(error, kind.reply, kind.replyName);
     }
