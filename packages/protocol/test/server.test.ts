@@ -267,20 +267,3 @@ function until({ signal }: Pick<Context<typeof Foo1>, "signal">): Promise<number
     signal.addEventListener("abort", () => resolve(0), { once: true }),
   );
 }
-
-test("foo is answered by bar, typed at both ends, in fifteen lines", async () => {
-  // begin
-  const word = tuple(text);
-  const messages = { foo: request(0, 1, word, word, { timeoutMs: 5_000 }) };
-  const Greet = defineProtocol({ name: "greet", version: 1, messages });
-  const protocols = implement([Greet], { on: { foo: () => ["bar"] as const } });
-  const options = { clientId: "demo/1.0", listen: "127.0.0.1:0", protocols };
-  await using bob = new Server({ key: generateSecretKey(), ...options });
-  await using alice = new Server({ key: generateSecretKey(), ...options });
-  await Promise.all([bob.start(), alice.start()]);
-  const peer = await alice.dial(bob.enode);
-  const greet = await peer.protocol(Greet);
-  const [answer] = await greet.call.foo(["foo"]);
-  // end
-  expect(answer).toBe("bar");
-});
