@@ -1,16 +1,9 @@
-import {
-  Disconnect,
-  DisconnectedError,
-  DisconnectReason,
-  disconnectReasonFor,
-  RemoteProtocolError,
-  systemClock,
-} from "@heddle/p2p";
+import { Disconnect, DisconnectReason, systemClock } from "@heddle/p2p";
 import type { Clock, Message, MessageReadWriter, Peer } from "@heddle/p2p";
 
 import { Envelope } from "./envelope.ts";
 import { HandlerError, isEnd } from "./errors.ts";
-import { badPayload } from "./plan.ts";
+import { badPayload, handlerFault, unexpectedCode } from "./faults.ts";
 import type { AnyHandler, NotifyKind, Plan, RequestKind } from "./plan.ts";
 import { Requests } from "./requests.ts";
 import { ConnectionCounters, createContext } from "./runtime-context.ts";
@@ -123,7 +116,7 @@ export class TypedConnection {
   #accept(message: Message): void {
     const incoming = this.#plan.byCode.get(message.code);
     try {
-      if (incoming === undefined) throw this.#refuse(message.code);
+      if (incoming === undefined) throw unexpectedCode(this.#plan, message.code);
       if (incoming.type === "reply") {
         this.#requests.receive(incoming.kind, message);
         return;
@@ -180,7 +173,7 @@ export class TypedConnection {
     this.#running += 1;
     void Promise.resolve(result).then(
       () => this.#finish(true),
-      (error: unknown) => this.#fail(this.#wrap(error, kind.label), true),
+      (error: unknown) => this.#fail(handlerFault(error, kind.label, this.#peer.signal), true),
     );
   }
 
@@ -220,7 +213,7 @@ export class TypedConnection {
     try {
       value = await result;
     } catch (error) {
-      throw this.#wrap(error, kind.request);
+      throw handlerFault(error, kind.request, this.#peer.signal);
     }
     await before;
     await this.#reply(kind, envelope, value);
@@ -247,18 +240,8 @@ export class TypedConnection {
     try {
       return handler(this.context, value);
     } catch (error) {
-      throw this.#wrap(error, label);
+      throw handlerFault(error, label, this.#peer.signal);
     }
-  }
-
-  /** Names the message for an error that does not itself say why this connection should end. */
-  #wrap(error: unknown, label: string): unknown {
-    if (error instanceof Disconnect || isEnd(error, this.#peer.signal)) return error;
-    // How another connection ended is no reason for this one's end.
-    const isPlain =
-      error instanceof DisconnectedError ||
-      disconnectReasonFor(error) === DisconnectReason.subprotocolError;
-    return isPlain ? new HandlerError(label, error) : error;
   }
 
   #finish(wasHeld: boolean): void {
@@ -291,20 +274,6 @@ export class TypedConnection {
     const wake = this.#wake;
     this.#wake = undefined;
     wake?.();
-  }
-
-  #refuse(code: number): RemoteProtocolError {
-    const name = this.#plan.messageNames[code];
-    const hex = `0x${code.toString(16).padStart(2, "0")}`;
-    return name === undefined
-      ? new RemoteProtocolError(
-          "ERR_PROTOCOL_UNKNOWN_CODE",
-          `${this.#plan.label} ${hex}: no such message`,
-        )
-      : new RemoteProtocolError(
-          "ERR_PROTOCOL_HANDSHAKE",
-          `${this.#plan.label} ${name}(${hex}): a second handshake`,
-        );
   }
 }
 

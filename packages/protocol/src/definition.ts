@@ -1,9 +1,8 @@
 import type { ProtocolHandle } from "@heddle/p2p";
 
 import type { Context, ContextOf } from "./context.ts";
+import { replyName } from "./messages.ts";
 import type { Messages, NotifyMessage, RequestMessage } from "./messages.ts";
-import { describeShape } from "./schema/schema.ts";
-import type { Schema } from "./schema/schema.ts";
 
 const MAX_VERSION = 255;
 const MAX_CODE = 2 ** 31 - 1;
@@ -160,48 +159,12 @@ export function anyVersion<const D extends readonly [AnyDefinition, ...AnyDefini
   return Object.freeze({ name });
 }
 
-/** One message code of a protocol, as {@link codeTable} lists it. */
-export interface CodeRow {
-  readonly code: number;
-  readonly name: string;
-  readonly kind: "notify" | "request" | "reply";
-  /** What stands on the wire, as in `[id, [word: text]]`. */
-  readonly payload: string;
-}
-
-/** Every message code of a protocol in order: its wire format at a glance, for `console.table`. */
-export function codeTable(definition: AnyDefinition): readonly CodeRow[] {
-  const rows: CodeRow[] = [];
-  for (const [name, message] of Object.entries(definition.messages)) {
-    const { code, kind, schema } = message;
-    if (kind === "notify") {
-      rows.push({ code, name, kind, payload: describeShape(schema.shape) });
-      continue;
-    }
-    const wire = ({ shape }: Schema<unknown>): string =>
-      hasIds(definition, message) ? `[id, ${describeShape(shape)}]` : describeShape(shape);
-    rows.push({ code, name, kind, payload: wire(schema) });
-    rows.push({
-      code: message.replyCode,
-      name: replyName(name),
-      kind: "reply",
-      payload: wire(message.reply),
-    });
-  }
-  return rows.sort((a, b) => a.code - b.code);
-}
-
 /** Whether a request carries an id. */
 export function hasIds(
   definition: AnyDefinition,
   message: RequestMessage<unknown, unknown>,
 ): boolean {
   return message.ids ?? definition.ids;
-}
-
-/** What a request's reply is called in metrics, traces and errors. */
-export function replyName(name: string): string {
-  return `${name}.reply`;
 }
 
 function createDefinition(definition: {

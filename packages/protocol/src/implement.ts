@@ -1,7 +1,5 @@
-import { RlpError } from "@heddle/identity";
 import type { Enode, Enr } from "@heddle/identity";
-import { RemoteProtocolError, TimeoutError } from "@heddle/p2p";
-import type { Message, MessageReadWriter, Peer, Protocol, ProtocolHandle } from "@heddle/p2p";
+import type { MessageReadWriter, Peer, Protocol, ProtocolHandle } from "@heddle/p2p";
 
 import { TypedConnection } from "./connection.ts";
 import type {
@@ -15,16 +13,15 @@ import type {
   RequestNames,
 } from "./context.ts";
 import type { AnyDefinition } from "./definition.ts";
-import { HandlerError, isEnd } from "./errors.ts";
+import { isEnd } from "./errors.ts";
+import { shakeHands } from "./handshake.ts";
+import type { AnyHandshake } from "./handshake.ts";
 import { checkTimeout } from "./messages.ts";
-import { badPayload, createPlan } from "./plan.ts";
-import type { AnyHandler, NotifyKind, Plan } from "./plan.ts";
+import { createPlan } from "./plan.ts";
+import type { AnyHandler, Plan } from "./plan.ts";
 import type { AnyContext } from "./runtime-context.ts";
 
 const DEFAULT_MAX_PENDING = 1_024;
-
-/** How long the other side's handshake may take, in milliseconds. */
-const DEFAULT_HANDSHAKE_TIMEOUT_MS = 5_000;
 
 /** What is known of a connection before the handshake is over. */
 export type HandshakeContext<D extends AnyDefinition, S> = D extends AnyDefinition
@@ -116,11 +113,7 @@ interface Behaviour extends Omit<
   "run" | "peerInfo"
 > {
   readonly on?: Readonly<Record<string, AnyHandler | undefined>>;
-  readonly handshake?: {
-    local(context: unknown): unknown;
-    verify?(remote: unknown, context: unknown): unknown;
-    readonly timeoutMs?: number;
-  };
+  readonly handshake?: AnyHandshake;
   run?(context: unknown): Promise<void>;
   peerInfo?(context: unknown): unknown;
 }
@@ -160,7 +153,7 @@ async function runConnection(
   opened: (context: AnyContext) => void,
 ): Promise<void> {
   const state = behaviour.state?.(peer);
-  const remote = await shakeHands(plan, behaviour, peer, rw, state);
+  const remote = await shakeHands(plan, behaviour.handshake, peer, rw, state);
   const { concurrency = 1, maxPending = DEFAULT_MAX_PENDING } = behaviour;
   const connection = new TypedConnection(plan, peer, rw, {
     concurrency,
@@ -181,59 +174,6 @@ async function runConnection(
     throw error;
   } finally {
     connection.stop();
-  }
-}
-
-async function shakeHands(
-  plan: Plan,
-  { handshake }: Behaviour,
-  peer: Peer,
-  rw: MessageReadWriter,
-  state: unknown,
-): Promise<unknown> {
-  const kind = plan.handshake;
-  if (kind === undefined || handshake === undefined) return undefined;
-  const { name, version } = plan.definition;
-  const context = { name, version, peer, signal: peer.signal, state };
-  await rw.sendEncoded(kind.code, encodeHandshake(kind, await handshake.local(context)));
-  const message = await readFirst(kind, rw, handshake.timeoutMs ?? DEFAULT_HANDSHAKE_TIMEOUT_MS);
-  const remote = decodeHandshake(kind, message);
-  await handshake.verify?.(remote, context);
-  return remote;
-}
-
-function encodeHandshake(kind: NotifyKind, value: unknown): Uint8Array {
-  try {
-    return kind.schema.encode(value);
-  } catch (error) {
-    throw new HandlerError(kind.label, error);
-  }
-}
-
-async function readFirst(
-  kind: NotifyKind,
-  rw: MessageReadWriter,
-  timeoutMs: number,
-): Promise<Message> {
-  let message: Message;
-  try {
-    message = await rw.read({ timeoutMs });
-  } catch (error) {
-    if (error instanceof TimeoutError) throw new TimeoutError(`${kind.label} handshake`, timeoutMs);
-    throw error;
-  }
-  if (message.code === kind.code) return message;
-  throw new RemoteProtocolError(
-    "ERR_PROTOCOL_HANDSHAKE",
-    `${kind.label}: code ${message.code} came before it`,
-  );
-}
-
-function decodeHandshake(kind: NotifyKind, message: Message): unknown {
-  try {
-    return kind.schema.decode(message.payload);
-  } catch (error) {
-    throw error instanceof RlpError ? badPayload(error, kind.label, kind.name) : error;
   }
 }
 

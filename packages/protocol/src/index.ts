@@ -1,4 +1,6 @@
 export { Disconnect, DisconnectReason, UselessPeer } from "@heddle/p2p";
+export { codeTable } from "./code-table.ts";
+export type { CodeRow } from "./code-table.ts";
 export type {
   CallOptions,
   Calls,
@@ -13,14 +15,8 @@ export type {
   Sends,
   Stats,
 } from "./context.ts";
-export { anyVersion, codeTable, defineProtocol, extendProtocol } from "./definition.ts";
-export type {
-  AnyDefinition,
-  CodeRow,
-  Extended,
-  NotifyNamesOf,
-  ProtocolDefinition,
-} from "./definition.ts";
+export { anyVersion, defineProtocol, extendProtocol } from "./definition.ts";
+export type { AnyDefinition, Extended, NotifyNamesOf, ProtocolDefinition } from "./definition.ts";
 export { BadReply, HandlerError, PeerGone, RequestError, RequestTimeout } from "./errors.ts";
 export { implement } from "./implement.ts";
 export type {

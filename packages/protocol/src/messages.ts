@@ -93,3 +93,8 @@ export function checkReplyBytes(maxReplyBytes: number): void {
     throw new RangeError(`maxReplyBytes: expected a positive number, got ${maxReplyBytes}`);
   }
 }
+
+/** What a request's reply is called in metrics, traces and errors. */
+export function replyName(name: string): string {
+  return `${name}.reply`;
+}

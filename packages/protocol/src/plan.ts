@@ -1,9 +1,6 @@
-import { RlpError } from "@heddle/identity";
-import { RemoteProtocolError } from "@heddle/p2p";
-
-import { hasIds, replyName } from "./definition.ts";
+import { hasIds } from "./definition.ts";
 import type { AnyDefinition } from "./definition.ts";
-import { errorWithin } from "./schema/errors.ts";
+import { replyName } from "./messages.ts";
 import type { Schema } from "./schema/schema.ts";
 
 /** A handler of any message, as the runtime calls it. */
@@ -98,15 +95,6 @@ export function createPlan(
     handshake,
     ...index(notifies, requests, handshake),
   };
-}
-
-/** The peer's fault, as the error that ends its connection with 0x02; other errors stay as they are. */
-export function badPayload(error: unknown, label: string, name: string): unknown {
-  const fault = errorWithin(error, name);
-  if (!(fault instanceof RlpError)) return fault;
-  return new RemoteProtocolError("ERR_P2P_BAD_PAYLOAD", `${label}: ${fault.message}`, {
-    cause: fault,
-  });
 }
 
 function index(

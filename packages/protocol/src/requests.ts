@@ -3,11 +3,12 @@ import type { Clock, Message, MessageReadWriter } from "@heddle/p2p";
 import { RlpError } from "@heddle/identity";
 
 import type { CallOptions } from "./context.ts";
+import { DeadlineTimer } from "./deadline.ts";
 import { Envelope, sealRequest } from "./envelope.ts";
 import { BadReply, PeerGone, RequestTimeout } from "./errors.ts";
 import { checkReplyBytes, checkTimeout } from "./messages.ts";
+import { badPayload } from "./faults.ts";
 import type { RequestKind } from "./plan.ts";
-import { badPayload } from "./plan.ts";
 import { errorWithin } from "./schema/errors.ts";
 import type { RequestCounters } from "./stats.ts";
 
@@ -54,12 +55,12 @@ export class Requests {
   #abandoned = 0;
   #lastId = 0;
   #lastKey = 0;
-  #timer: unknown;
-  #timerAt = Infinity;
+  readonly #deadlines: DeadlineTimer;
   #hasEnded = false;
 
   constructor(options: RequestsOptions) {
     this.#options = options;
+    this.#deadlines = new DeadlineTimer(options.clock, (now) => this.#expire(now));
   }
 
   /** How many wait for a reply. */
@@ -122,8 +123,7 @@ export class Requests {
   /** The connection is over: what waits is rejected, and every later call. */
   end(): void {
     this.#hasEnded = true;
-    this.#options.clock.clearTimeout(this.#timer);
-    this.#timerAt = 0;
+    this.#deadlines.stop();
     for (const pending of this.#pending.values()) {
       this.#settle(pending);
       pending.reject(this.#gone(pending.kind));
@@ -149,7 +149,7 @@ export class Requests {
     const { kind, startedAt, timeoutMs } = pending;
     this.#pending.set(pending.key, pending);
     if (!kind.hasIds) this.#queueOf(kind).push(pending);
-    this.#arm(startedAt + timeoutMs);
+    this.#deadlines.arm(startedAt + timeoutMs);
     // The connection's own signal needs no listener: its end rejects everything.
     if (signal !== undefined && signal !== this.#options.signal) {
       const cancel = (): void => {
@@ -266,18 +266,7 @@ export class Requests {
     return queue;
   }
 
-  /** One timer for all: set for the earliest deadline known, and again for what is left then. */
-  #arm(deadline: number): void {
-    if (this.#timerAt <= deadline) return;
-    const { clock } = this.#options;
-    clock.clearTimeout(this.#timer);
-    this.#timerAt = deadline;
-    this.#timer = clock.setTimeout(() => this.#expire(), Math.max(0, deadline - clock.now()));
-  }
-
-  #expire(): void {
-    const now = this.#options.clock.now();
-    this.#timerAt = Infinity;
+  #expire(now: number): number {
     let next = Infinity;
     for (const pending of this.#pending.values()) {
       const deadline = pending.startedAt + pending.timeoutMs;
@@ -288,7 +277,7 @@ export class Requests {
         this.#giveUp(pending, new RequestTimeout(pending.kind.request, pending.timeoutMs));
       }
     }
-    if (next < Infinity) this.#arm(next);
+    return next;
   }
 
   #gone(kind: RequestKind): PeerGone {
