@@ -271,13 +271,17 @@ export type RlpErrorCode =
   | "ERR_RLP_TOO_MANY_ITEMS"
   | "ERR_RLP_BAD_UINT";
 
-/** RLP that is malformed, not canonical, or beyond the bounds it is read with. */
+/**
+ * RLP that is malformed, not canonical, or beyond the bounds it is read with.
+ *
+ * `code` is an {@link RlpErrorCode}, or one of a subclass that reads RLP more closely.
+ */
 export class RlpError extends Error {
-  override readonly name = "RlpError";
-  readonly code: RlpErrorCode;
+  override readonly name: string = "RlpError";
+  readonly code: string;
 
-  constructor(code: RlpErrorCode, message: string) {
-    super(message);
+  constructor(code: RlpErrorCode | (string & {}), message: string, options?: ErrorOptions) {
+    super(message, options);
     this.code = code;
   }
 }

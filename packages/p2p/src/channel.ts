@@ -3,6 +3,7 @@ import type { RlpInput } from "@heddle/identity";
 import { LocalProtocolError as RlpxLocalError } from "@heddle/rlpx";
 
 import type { SharedCapability } from "./capability.ts";
+import type { Clock } from "./clock.ts";
 import { count } from "./counters.ts";
 import type { ProtocolCounters } from "./counters.ts";
 import { LocalProtocolError } from "./errors.ts";
@@ -40,6 +41,7 @@ export class Channel implements MessageReadWriter {
   readonly inbox: Inbox;
   readonly queue: OutQueue = new OutQueue();
   readonly counters: ProtocolCounters;
+  readonly clock: Clock;
   readonly #owner: ChannelOwner;
   readonly #limits: SendLimits;
   #error: Error | undefined;
@@ -60,7 +62,9 @@ export class Channel implements MessageReadWriter {
     counters: ProtocolCounters;
     owner: ChannelOwner;
     limits: SendLimits;
+    clock: Clock;
   }) {
+    this.clock = options.clock;
     this.capability = options.capability;
     this.inbox = options.inbox;
     this.counters = options.counters;

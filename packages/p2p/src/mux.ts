@@ -161,6 +161,7 @@ export class Mux implements ChannelOwner {
       limits: this.#limits,
       inbox: new Inbox(this.#clock, (cost) => this.#onTaken(channel, cost)),
       owner: this,
+      clock: this.#clock,
     });
     return channel;
   }

@@ -1,6 +1,7 @@
 import type { Enode, Enr, RlpInput } from "@heddle/identity";
 
 import type { Capability } from "./capability.ts";
+import type { Clock } from "./clock.ts";
 import type { Message } from "./message.ts";
 import type { StreamAddress } from "./stream.ts";
 
@@ -20,6 +21,8 @@ export interface ReadOptions {
 export interface MessageReadWriter extends AsyncIterable<Message, undefined> {
   /** The protocol version that was negotiated with this peer. */
   readonly version: number;
+  /** The server's time, for deadlines of the protocol's own. */
+  readonly clock: Clock;
 
   /**
    * Takes the next message.

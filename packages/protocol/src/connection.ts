@@ -1,4 +1,4 @@
-import { Disconnect, DisconnectReason, systemClock } from "@heddle/p2p";
+import { Disconnect, DisconnectReason } from "@heddle/p2p";
 import type { Clock, Message, MessageReadWriter, Peer } from "@heddle/p2p";
 
 import { Envelope } from "./envelope.ts";
@@ -60,7 +60,7 @@ export class TypedConnection {
     this.#plan = plan;
     this.#peer = peer;
     this.#rw = rw;
-    this.#clock = clockOf(rw);
+    this.#clock = rw.clock;
     this.#options = options;
     this.#counters = new ConnectionCounters(plan);
     this.#requests = new Requests({
@@ -275,11 +275,6 @@ export class TypedConnection {
     this.#wake = undefined;
     wake?.();
   }
-}
-
-/** The clock of the connection's server; real time where the connection does not tell. */
-function clockOf(rw: MessageReadWriter & { readonly clock?: Clock }): Clock {
-  return rw.clock ?? systemClock;
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -15,21 +15,15 @@ export type SchemaErrorCode =
   | "ERR_SCHEMA_MISSING"
   | "ERR_SCHEMA_REFUSED";
 
-// RlpError's codes are those of RLP itself; a schema has faults of its own on top.
-const RlpFault: new (code: string, message: string) => Error = RlpError as unknown as new (
-  code: string,
-  message: string,
-) => Error;
-
 /**
  * Bytes from the wire that do not fit the schema: the sender's fault.
  *
  * An {@link RlpError}, so that thrown out of `run` it ends the connection with 0x02. `message` starts
  * with `path`, as in `headers[3].number: leading zero`.
  */
-export class SchemaError extends RlpFault {
+export class SchemaError extends RlpError {
   override readonly name: string = "SchemaError";
-  readonly code: SchemaErrorCode;
+  declare readonly code: SchemaErrorCode;
   /** Where in the message, as in `headers[3].number`; empty for the whole of it. */
   readonly path: string;
   /** What is wrong there. */
@@ -41,11 +35,13 @@ export class SchemaError extends RlpFault {
     options: { path?: string; cause?: unknown } = {},
   ) {
     const path = options.path ?? "";
-    super(code, path === "" ? problem : `${path}: ${problem}`);
-    this.code = code;
+    super(
+      code,
+      path === "" ? problem : `${path}: ${problem}`,
+      options.cause === undefined ? undefined : { cause: options.cause },
+    );
     this.path = path;
     this.problem = problem;
-    if (options.cause !== undefined) this.cause = options.cause;
   }
 
   /** The same fault, seen from one level further out. */
@@ -73,7 +69,6 @@ export class SchemaValueError extends TypeError {
     super(path === "" ? problem : `${path}: ${problem}`);
     this.path = path;
     this.problem = problem;
-    if (options.cause !== undefined) this.cause = options.cause;
   }
 
   /** The same fault, seen from one level further out. */
