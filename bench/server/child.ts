@@ -29,11 +29,18 @@ const flood: Protocol = {
   version: 1,
   length: 2,
   async run(peer, rw) {
+    const { signal } = peer;
     if (mode === "never") {
-      await new Promise((resolve) => peer.signal.addEventListener("abort", resolve));
-      return;
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    } else {
+      await readAll(rw, mode === "slow" ? 20 : 0);
     }
-    await readAll(rw, mode === "slow" ? 20 : 0);
+    // Told here and not on peer:drop: what had arrived before the end is read after it.
+    const drop = signal.reason instanceof Error ? signal.reason.message : "";
+    process.send?.({ drop, messages, bytes, inOrder });
+    messages = 0;
+    bytes = 0;
+    inOrder = true;
   },
 };
 
@@ -54,13 +61,6 @@ const server = new Server({
   dialRatio: 5_000,
   flowControl: flow === "flow",
   protocols: [flood, echo],
-});
-
-server.on("peer:drop", ({ error }) => {
-  process.send?.({ drop: error.message, messages, bytes, inOrder });
-  messages = 0;
-  bytes = 0;
-  inOrder = true;
 });
 
 process.on("message", (request) => {
