@@ -1,1 +1,2 @@
-export {};
+export { connectedPair } from "./connected-pair.ts";
+export type { ConnectedPair, PairOptions } from "./connected-pair.ts";
