@@ -1,2 +1,6 @@
 export { connectedPair } from "./connected-pair.ts";
 export type { ConnectedPair, PairOptions } from "./connected-pair.ts";
+export { seededRandom } from "./random.ts";
+export type { SeededRandom } from "./random.ts";
+export { VirtualClock } from "./virtual-clock.ts";
+export type { WaitOptions } from "./virtual-clock.ts";
