@@ -61,7 +61,7 @@ export type {
   ProtocolHandle,
   ReadOptions,
 } from "./protocol.ts";
-export { rlpxUpgrade } from "./rlpx-session.ts";
+export { createRlpxUpgrade, rlpxUpgrade } from "./rlpx-session.ts";
 export { Server } from "./server.ts";
 export type {
   MessageCodec,

@@ -1,5 +1,5 @@
 import { Initiator, Recipient } from "@heddle/rlpx";
-import type { RlpxSession } from "@heddle/rlpx";
+import type { RandomBytes, RlpxSession } from "@heddle/rlpx";
 
 import { StreamEndedError } from "./connection.ts";
 import type { Session, SessionUpgrade } from "./session.ts";
@@ -12,19 +12,31 @@ import type { ByteStream } from "./stream.ts";
  *
  * @see devp2p rlpx.md §"Initial Handshake"
  */
-export const rlpxUpgrade: SessionUpgrade = (stream, { secretKey, remoteId, signal }) => {
-  if (remoteId === undefined) {
-    const recipient = new Recipient({ secretKey });
-    return shakeHands(stream, signal, (chunk) => {
-      const result = recipient.receive(chunk);
-      if (result !== undefined) stream.write(result.ack);
-      return result?.session;
-    });
-  }
-  const initiator = new Initiator({ secretKey, remoteId });
-  stream.write(initiator.auth);
-  return shakeHands(stream, signal, (chunk) => initiator.receive(chunk));
-};
+export const rlpxUpgrade: SessionUpgrade = createRlpxUpgrade();
+
+/**
+ * Makes an {@link rlpxUpgrade} with entropy of the caller's: what is sent is then reproducible, and no
+ * secret to whoever knows the seed. For simulations.
+ *
+ * @param options.randomBytes - `crypto.getRandomValues` by default
+ */
+export function createRlpxUpgrade(
+  options: { readonly randomBytes?: RandomBytes } = {},
+): SessionUpgrade {
+  return (stream, { secretKey, remoteId, signal }) => {
+    if (remoteId === undefined) {
+      const recipient = new Recipient({ ...options, secretKey });
+      return shakeHands(stream, signal, (chunk) => {
+        const result = recipient.receive(chunk);
+        if (result !== undefined) stream.write(result.ack);
+        return result?.session;
+      });
+    }
+    const initiator = new Initiator({ ...options, secretKey, remoteId });
+    stream.write(initiator.auth);
+    return shakeHands(stream, signal, (chunk) => initiator.receive(chunk));
+  };
+}
 
 function shakeHands(
   stream: ByteStream,
