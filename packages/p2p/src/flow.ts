@@ -47,7 +47,7 @@ export function encodeGrants(grants: readonly Grant[]): Uint8Array {
 /** @throws {@link RemoteProtocolError} `ERR_P2P_BAD_GRANT` */
 export function decodeGrants(payload: Uint8Array): Grant[] {
   try {
-    const value = decodeRlp(payload, { maxItems: MAX_GRANTS * 3 });
+    const value = decodeRlp(payload, { maxItems: 1 + MAX_GRANTS * 3 });
     if (value instanceof Uint8Array) throw badGrant("expected a list");
     return value.map((entry) => {
       if (entry instanceof Uint8Array || entry.length < 2) throw badGrant("expected pairs");

@@ -94,8 +94,10 @@ export class Inbox {
   }
 
   iterate(): AsyncIterator<Message, undefined> {
+    let isLeft = false;
     return {
       next: () => {
+        if (isLeft) return Promise.resolve(DONE);
         const message = this.#take();
         if (message !== undefined) return Promise.resolve({ done: false, value: message });
         if (this.#error !== undefined) return Promise.resolve(DONE);
@@ -106,7 +108,10 @@ export class Inbox {
           });
         });
       },
-      return: () => Promise.resolve(DONE),
+      return: () => {
+        isLeft = true;
+        return Promise.resolve(DONE);
+      },
     };
   }
 

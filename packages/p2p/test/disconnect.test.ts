@@ -97,6 +97,8 @@ describe("decodeDisconnect", () => {
     fc.assert(
       fc.property(reasons, fc.boolean(), (reason, inList) => {
         const payload = encodeRlp(inList ? [reason] : reason);
+        // A bare number that looks like a list in a byte string is read as one: bor sends those.
+        fc.pre(inList || reason <= 0xffn || (payload[1] ?? 0) <= 0xc0);
         const expected = reason <= 0xffn ? Number(reason) : UNREADABLE_REASON;
         expect(decodeDisconnect(payload)).toBe(expected);
       }),
