@@ -20,6 +20,9 @@ export interface CandidateOptions {
 /** How long the loop waits at most before it looks again whether there is room, in milliseconds. */
 const RECHECK_MS = 1_000;
 
+/** After so many unsuitable candidates in a row it pauses: a source may yield them without end. */
+const PASSED_OVER_PAUSE = 256;
+
 /** Candidates remembered as dialed lately; the oldest go first. */
 const MAX_HISTORY = 10_000;
 
@@ -52,14 +55,21 @@ export class CandidateLoop {
 
   /** Runs until the signal aborts or every source is at its end. */
   async run(): Promise<void> {
-    const { signal } = this.#options;
+    const { config, signal } = this.#options;
     if (this.#mix.size === 0) return;
+    let passedOver = 0;
     try {
       for await (const candidate of this.#mix) {
         await this.#room();
         if (signal.aborted) return;
         const node = candidate instanceof Enr ? candidate.toEnode() : candidate;
-        if (node !== undefined && this.#isWorthDialing(node)) this.#start(node);
+        if (node !== undefined && this.#isWorthDialing(node)) {
+          passedOver = 0;
+          this.#start(node);
+        } else {
+          passedOver += 1;
+          if (passedOver % PASSED_OVER_PAUSE === 0) await sleep(config.clock, RECHECK_MS, signal);
+        }
       }
     } catch (error) {
       if (!signal.aborted) throw error;

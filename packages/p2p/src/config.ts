@@ -130,7 +130,7 @@ export function createConfig(options: ServerOptions): ServerConfig {
   const dialRatio = integer("dialRatio", options.dialRatio ?? 3, 1, MAX_PEERS);
   const maxDialed = maxPeers === 0 ? 0 : Math.max(1, Math.floor(maxPeers / dialRatio));
   return Object.freeze({
-    key: options.key.slice(),
+    key: Uint8Array.from(options.key),
     clientId: options.clientId,
     protocols,
     listen: parseListen(options.listen ?? false),
@@ -245,7 +245,7 @@ function checkRequires(
 function createLimits(given: Partial<ServerLimits>): ServerLimits {
   const limits: ServerLimits = { ...DEFAULT_LIMITS };
   for (const [name, value] of Object.entries(given)) {
-    if (!(name in DEFAULT_LIMITS)) {
+    if (!Object.hasOwn(DEFAULT_LIMITS, name)) {
       throw new TypeError(
         `limits.${name}: no such limit; there are ${Object.keys(DEFAULT_LIMITS).join(", ")}`,
       );

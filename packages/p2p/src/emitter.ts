@@ -21,8 +21,14 @@ export class Emitter<Events extends object> {
     return (this.#listeners.get(name)?.size ?? 0) > 0;
   }
 
+  /** Tells those who listen now: not one added meanwhile, and not one removed meanwhile either. */
   emit<Name extends keyof Events>(name: Name, event: Events[Name]): void {
-    for (const listener of this.#listeners.get(name) ?? []) {
+    const listeners = this.#listeners.get(name);
+    if (listeners === undefined) return;
+    // Those added meanwhile must not be told: one that listens anew at every event would never end.
+    const present = [...listeners];
+    for (const listener of present) {
+      if (!listeners.has(listener)) continue;
       try {
         (listener as (event: Events[Name]) => void)(event);
       } catch (error) {

@@ -99,7 +99,7 @@ export class Keepalive {
   #waiting: { resolve: (ms: number) => void; reject: (error: Error) => void } | undefined;
 
   #whenAllowed(waiter: { resolve: (ms: number) => void; reject: (error: Error) => void }): void {
-    const wait = this.#allowance - (PING_BURST - 1) * PING_PERIOD_MS - this.#clock.now();
+    const wait = this.#untilAllowed();
     if (wait <= 0) {
       this.#send(waiter);
       return;
@@ -107,8 +107,14 @@ export class Keepalive {
     this.#waiting = waiter;
     this.#pingTimer = this.#clock.setTimeout(() => {
       this.#waiting = undefined;
-      this.#send(waiter);
+      // Again, because a ping of our own accord may have been sent meanwhile.
+      this.#whenAllowed(waiter);
     }, wait);
+  }
+
+  /** How long one more ping would break the limit, in milliseconds; zero or less when it would not. */
+  #untilAllowed(): number {
+    return this.#allowance - (PING_BURST - 1) * PING_PERIOD_MS - this.#clock.now();
   }
 
   #send(waiter: Omit<Ping, "sentAt">): void {
@@ -120,8 +126,11 @@ export class Keepalive {
   }
 
   #schedule(): void {
-    const silentAt = (this.#host.lastRead() ?? this.#clock.now()) + this.#limits.idleTimeoutMs;
-    const due = Math.min(this.#nextPing, silentAt) - this.#clock.now();
+    const now = this.#clock.now();
+    const { idleTimeoutMs } = this.#limits;
+    const silentAt = (this.#host.lastRead() ?? now) + idleTimeoutMs;
+    const expiresAt = (this.#outstanding[0]?.sentAt ?? now) + idleTimeoutMs;
+    const due = Math.min(this.#nextPing, silentAt, expiresAt) - now;
     this.#timer = this.#clock.setTimeout(() => this.#tick(), Math.max(1, due));
   }
 
@@ -137,8 +146,9 @@ export class Keepalive {
       this.#expire(this.#outstanding.shift());
     }
     if (now >= this.#nextPing) {
-      this.#nextPing = now + pingIntervalMs;
-      this.#send({});
+      const wait = this.#untilAllowed();
+      this.#nextPing = now + (wait > 0 ? wait : pingIntervalMs);
+      if (wait <= 0) this.#send({});
     }
     this.#schedule();
   }
