@@ -17,6 +17,9 @@ import (
 var subcommands = map[string]func(args []string) error{
 	"serve": serve,
 	"dial":  dial,
+	// What the side-by-side benchmark measures; see bench.go.
+	"bench-serve": benchServe,
+	"bench-drive": benchDrive,
 }
 
 func main() {

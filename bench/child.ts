@@ -1,0 +1,40 @@
+// One of the two processes of a Node stack, driven by JSON lines as `gethpeer bench-*` is.
+//
+//   node child.ts PEER serve
+//   node child.ts PEER drive ADDRESS
+import { createInterface } from "node:readline";
+
+import { Driver } from "./drive.ts";
+import type { Command } from "./drive.ts";
+import { nodePeers } from "./peers/index.ts";
+
+const [, , name = "", role, address = ""] = process.argv;
+
+function emit(line: object): void {
+  process.stdout.write(`${JSON.stringify(line)}\n`);
+}
+
+/** CPU time of this process so far, and what it holds, after a collection if asked. */
+function usage(isCollecting: boolean): object {
+  if (isCollecting) globalThis.gc?.();
+  const { user, system } = process.cpuUsage();
+  return { cpuUs: user + system, rssKiB: process.memoryUsage().rss / 1024 };
+}
+
+const load = nodePeers[name];
+if (load === undefined) throw new Error(`no such peer: ${name}`);
+const peer = await load();
+const driver = role === "drive" ? new Driver(peer, address) : undefined;
+emit({ address: driver === undefined ? await peer.serve() : address });
+
+for await (const text of createInterface({ input: process.stdin })) {
+  const line = JSON.parse(text) as Command | { do: "usage"; gc?: boolean };
+  try {
+    if (line.do === "usage") emit(usage(line.gc === true));
+    else if (driver === undefined) emit({ error: `${line.do} is for the driver` });
+    else emit(await driver.execute(line));
+  } catch (error) {
+    emit({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+  }
+}
+process.exit(0);

@@ -1,0 +1,13 @@
+import type { BenchPeer } from "./peer.ts";
+
+/** Every stack that runs in Node, loaded only in the processes that run it. */
+export const nodePeers: Readonly<Record<string, () => Promise<BenchPeer>>> = {
+  heddle: async () => (await import("./heddle.ts")).heddle,
+  "heddle-typed": async () => (await import("./heddle-typed.ts")).heddleTyped,
+  "null-session": async () => (await import("./null-session.ts")).nullSession,
+  tcp: async () => (await import("./sockets.ts")).tcp,
+  tls: async () => (await import("./sockets.ts")).tls,
+  ethereumjs: async () => (await import("./ethereumjs.ts")).ethereumJs,
+  libp2p: async () => (await import("./libp2p.ts")).libp2p,
+  protomux: async () => (await import("./protomux.ts")).protomux,
+};

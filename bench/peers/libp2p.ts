@@ -1,0 +1,81 @@
+import { noise } from "@chainsafe/libp2p-noise";
+import { yamux } from "@chainsafe/libp2p-yamux";
+import { tcp } from "@libp2p/tcp";
+import { multiaddr } from "@multiformats/multiaddr";
+import { createLibp2p } from "libp2p";
+import type { Libp2p } from "libp2p";
+
+import { answerFrames, frame, FrameCaller, FrameReader, linkOf } from "./framing.ts";
+import type { SendFrame } from "./framing.ts";
+import { CHANNELS } from "./peer.ts";
+import type { BenchPeer, Client } from "./peer.ts";
+
+// yamux 8 takes this from Node 22; where it is missing, the streams could not be opened at all.
+if (!("withResolvers" in Promise)) {
+  Object.defineProperty(Promise, "withResolvers", {
+    value: <T>() => {
+      let settle: { resolve(value: T): void; reject(error: unknown): void } | undefined;
+      const promise = new Promise<T>((resolve, reject) => (settle = { resolve, reject }));
+      return { promise, ...settle };
+    },
+  });
+}
+
+type Stream = Awaited<ReturnType<Libp2p["dialProtocol"]>>;
+
+function createNode(listen: readonly string[]): Promise<Libp2p> {
+  return createLibp2p({
+    addresses: { listen: [...listen] },
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    // Its defaults refuse more than five connections a second from one address.
+    connectionManager: {
+      maxConnections: 5_000,
+      inboundConnectionThreshold: 100_000,
+      maxIncomingPendingConnections: 5_000,
+    },
+  });
+}
+
+/** One `send` per frame, as its own length-prefixed streams do. */
+function sender(stream: Stream): SendFrame {
+  return (code, payload) => (stream.send(frame(code, payload)) ? undefined : stream.onDrain());
+}
+
+function receive(stream: Stream, reader: FrameReader): void {
+  stream.addEventListener("message", ({ data }) => {
+    reader.feed(data instanceof Uint8Array ? data : data.subarray());
+  });
+}
+
+/** js-libp2p: TCP, Noise, yamux, and one long-lived stream per protocol with length-prefixed frames. */
+export const libp2p: BenchPeer = {
+  async serve() {
+    const node = await createNode(["/ip4/127.0.0.1/tcp/0"]);
+    for (let n = 0; n < CHANNELS; n += 1) {
+      await node.handle(`/bench/${n}`, (stream) => {
+        receive(stream, new FrameReader(answerFrames(sender(stream))));
+      });
+    }
+    return String(node.getMultiaddrs()[0]);
+  },
+
+  async client(address, count): Promise<Client> {
+    const node = await createNode([]);
+    return {
+      async connect() {
+        const connection = await node.dial(multiaddr(address));
+        const callers: FrameCaller[] = [];
+        for (let n = 0; n < count; n += 1) {
+          const stream = await connection.newStream(`/bench/${n}`);
+          const caller = new FrameCaller(sender(stream));
+          receive(stream, new FrameReader(caller.onFrame));
+          callers.push(caller);
+        }
+        return linkOf(callers, () => void connection.close().catch(() => undefined));
+      },
+      dispose: async () => node.stop(),
+    };
+  },
+};

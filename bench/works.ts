@@ -1,0 +1,63 @@
+import type { Command } from "./drive.ts";
+
+/** One row's work: how the driver is asked for it, and how its figure reads. */
+export interface Work {
+  readonly name: string;
+  readonly unit: string;
+  /** The rate of `done.count` per second counts; the others are worked out by the runner. */
+  readonly kind: "rate" | "handshake" | "idle";
+  /** Bytes per message, where bytes are what matters. */
+  readonly size?: number;
+  /** Protocols on the connection the work needs; 1 if not given. */
+  readonly channels?: number;
+  readonly command: (ms: number) => Command;
+}
+
+function oneWay(name: string, size: number, fill: "random" | "json" = "random"): Work {
+  return {
+    name,
+    unit: "msg/s",
+    kind: "rate",
+    size,
+    command: (ms) => ({ do: "oneway", size, fill, channels: 1, ms }),
+  };
+}
+
+function handshake(name: string, inFlight: number): Work {
+  return {
+    name,
+    unit: "handshake/s",
+    kind: "handshake",
+    command: (ms) => ({ do: "handshake", inFlight, ms }),
+  };
+}
+
+/** Everything that is measured, in the order of the table. */
+export const works: readonly Work[] = [
+  handshake("handshake-seq", 1),
+  handshake("handshake-8", 8),
+  { name: "foobar-rtt", unit: "rtt/s", kind: "rate", command: (ms) => ({ do: "rtt", ms }) },
+  oneWay("oneway-16B", 16),
+  oneWay("oneway-1KiB", 1024),
+  oneWay("oneway-16KiB", 16 * 1024),
+  oneWay("oneway-128KiB", 128 * 1024),
+  oneWay("oneway-1MiB", 1024 * 1024),
+  oneWay("oneway-16KiB-json", 16 * 1024, "json"),
+  {
+    name: "eight-protocols",
+    unit: "msg/s",
+    kind: "rate",
+    size: 1024,
+    channels: 8,
+    command: (ms) => ({ do: "oneway", size: 1024, fill: "random", channels: 8, ms }),
+  },
+  {
+    name: "idle-peer-KiB",
+    unit: "KiB",
+    kind: "idle",
+    command: () => ({ do: "hold", inFlight: 8 }),
+  },
+];
+
+/** Worked out from `handshake-seq`: CPU of both ends for one handshake. */
+export const HANDSHAKE_CPU = { name: "handshake-cpu-ms", unit: "ms" } as const;
