@@ -1,3 +1,4 @@
+import { isLoopback } from "./cidr.ts";
 import type { ByteStream, Listener, StreamAddress, StreamHandlers, Transport } from "./stream.ts";
 
 /** Bytes a memory stream holds for a reader that is paused before `write` asks its writer to wait. */
@@ -26,16 +27,29 @@ export function memoryStreamPair(
   return [a, b];
 }
 
+/** The ports that dials come from, and that listeners get who ask for none. */
+const FIRST_EPHEMERAL_PORT = 50_000;
+const LAST_PORT = 65_535;
+
+interface MemoryListener {
+  readonly accept: (stream: ByteStream) => void;
+  /** Whether it listens on every address of its host, loopback included. */
+  readonly isWildcard: boolean;
+}
+
 /** Hosts of one in-memory network: listeners by address, streams made on dial. */
 export class MemoryNetwork {
-  readonly #accepts = new Map<string, (stream: ByteStream) => void>();
-  #nextPort = 50_000;
+  readonly #listeners = new Map<string, MemoryListener>();
+  #nextPort = FIRST_EPHEMERAL_PORT;
 
-  /** A transport whose dials come from `host`. */
+  /**
+   * A transport whose dials come from `host`. To listen on `::` or `0.0.0.0` is to listen on `host` and
+   * on loopback: a host has one address here.
+   */
   transport(host: string): Transport {
     return {
       name: "memory",
-      listen: (address, accept) => this.#listen(address, accept),
+      listen: (address, accept) => this.#listen(host, address, accept),
       dial: (address, { signal }) => this.#dial(host, address, signal),
     };
   }
@@ -45,30 +59,50 @@ export class MemoryNetwork {
     return memoryStreamPair([from, to]);
   }
 
-  async #listen(asked: StreamAddress, accept: (stream: ByteStream) => void): Promise<Listener> {
-    const port = asked.port === 0 ? this.#takePort() : asked.port;
-    const key = `${asked.host}:${port}`;
-    if (this.#accepts.has(key)) throw new Error(`memory address ${key} is in use`);
-    this.#accepts.set(key, accept);
+  async #listen(
+    own: string,
+    asked: StreamAddress,
+    accept: (stream: ByteStream) => void,
+  ): Promise<Listener> {
+    const isWildcard = asked.host === "::" || asked.host === "0.0.0.0";
+    const host = isWildcard ? own : asked.host;
+    const port = asked.port === 0 ? this.#takePort(host) : asked.port;
+    const key = `${host}:${port}`;
+    if (this.#listeners.has(key)) throw new Error(`memory address ${key} is in use`);
+    const listener: MemoryListener = { accept, isWildcard };
+    this.#listeners.set(key, listener);
     return {
-      address: { host: asked.host, port },
-      close: async () => void this.#accepts.delete(key),
+      address: { host, port },
+      close: async () => {
+        // A second close must not free the address for one who listens there by now.
+        if (this.#listeners.get(key) === listener) this.#listeners.delete(key);
+      },
     };
   }
 
   async #dial(host: string, to: StreamAddress, signal: AbortSignal): Promise<ByteStream> {
     signal.throwIfAborted();
-    const accept =
-      this.#accepts.get(`${to.host}:${to.port}`) ?? this.#accepts.get(`0.0.0.0:${to.port}`);
-    if (accept === undefined) throw new Error(`connection refused: ${to.host}:${to.port}`);
-    const [near, far] = this.connect({ host, port: this.#takePort() }, to);
-    queueMicrotask(() => accept(far));
+    const listener = this.#find(host, to);
+    if (listener === undefined) throw new Error(`connection refused: ${to.host}:${to.port}`);
+    const [near, far] = this.connect({ host, port: this.#takePort(host) }, to);
+    queueMicrotask(() => listener.accept(far));
     return near;
   }
 
-  #takePort(): number {
-    this.#nextPort = this.#nextPort >= 65_535 ? 50_000 : this.#nextPort + 1;
-    return this.#nextPort;
+  #find(from: string, { host, port }: StreamAddress): MemoryListener | undefined {
+    const listener = this.#listeners.get(`${host}:${port}`);
+    if (listener !== undefined || !isLoopback(host)) return listener;
+    const own = this.#listeners.get(`${from}:${port}`);
+    return own?.isWildcard === true ? own : undefined;
+  }
+
+  /** The next port in turn on which nobody listens. */
+  #takePort(host: string): number {
+    for (let tries = FIRST_EPHEMERAL_PORT; tries <= LAST_PORT; tries += 1) {
+      this.#nextPort = this.#nextPort >= LAST_PORT ? FIRST_EPHEMERAL_PORT : this.#nextPort + 1;
+      if (!this.#listeners.has(`${host}:${this.#nextPort}`)) return this.#nextPort;
+    }
+    throw new Error(`memory host ${host} has no free port`);
   }
 }
 
@@ -78,6 +112,9 @@ class MemoryStream implements ByteStream {
   readonly #link: MemoryLink;
   #other: MemoryStream | undefined;
   #handlers: StreamHandlers | undefined;
+  /** The owners who know of the other side's last byte, and of the stream's end. */
+  #toldEnd: StreamHandlers | undefined;
+  #toldClose: StreamHandlers | undefined;
   #received: (Uint8Array | "end")[] = [];
   #inFlight = 0;
   #isPaused = true;
@@ -99,7 +136,9 @@ class MemoryStream implements ByteStream {
 
   open(handlers: StreamHandlers): void {
     this.#handlers = handlers;
-    if (this.#state === "closed") queueMicrotask(() => this.#handlers?.close(undefined));
+    // What happened while nobody owned the stream is told to the new owner.
+    if (this.#state === "closed") queueMicrotask(() => this.#tellClose());
+    else if (this.#wasEnded) queueMicrotask(() => this.#tellEnd());
   }
 
   pause(): void {
@@ -125,6 +164,7 @@ class MemoryStream implements ByteStream {
     if (this.#state === "closed" || this.#hasEnded) return;
     this.#hasEnded = true;
     this.#send("end", 0);
+    if (this.#wasEnded) this.#close();
   }
 
   destroy(): void {
@@ -168,7 +208,7 @@ class MemoryStream implements ByteStream {
       if (item === undefined) break;
       if (item === "end") {
         this.#wasEnded = true;
-        this.#handlers?.end();
+        this.#tellEnd();
       } else {
         this.#handlers?.data(item);
         const other = this.#other;
@@ -183,6 +223,19 @@ class MemoryStream implements ByteStream {
     if (this.#state === "closed") return;
     this.#state = "closed";
     this.#received = [];
-    queueMicrotask(() => this.#handlers?.close(undefined));
+    queueMicrotask(() => this.#tellClose());
+  }
+
+  #tellEnd(): void {
+    if (this.#state === "closed" || this.#toldEnd === this.#handlers) return;
+    this.#toldEnd = this.#handlers;
+    this.#handlers?.end();
+  }
+
+  /** Once to each owner: one that takes over at the moment of the end would else be told twice. */
+  #tellClose(): void {
+    if (this.#toldClose === this.#handlers) return;
+    this.#toldClose = this.#handlers;
+    this.#handlers?.close(undefined);
   }
 }
