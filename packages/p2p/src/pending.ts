@@ -36,7 +36,8 @@ export class PendingHandshakes {
   #evict(): void {
     const held = new Map<string, number>();
     for (const { key } of this.#slots) held.set(key, (held.get(key) ?? 0) + 1);
-    const most = Math.max(...held.values());
+    let most = 0;
+    for (const count of held.values()) most = Math.max(most, count);
     for (const slot of this.#slots) {
       if (held.get(slot.key) !== most) continue;
       this.#slots.delete(slot);
