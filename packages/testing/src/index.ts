@@ -11,3 +11,17 @@ export type {
   SimulatedNetwork,
   SimulatedServerOptions,
 } from "./memory-network.ts";
+export { ExpectationError } from "./expectation-error.ts";
+export type { ExpectationErrorCode } from "./expectation-error.ts";
+export { scriptedPeer } from "./scripted-connect.ts";
+export type {
+  ScriptedListener,
+  ScriptedListenerOptions,
+  ScriptedPeerFactory,
+  ScriptedPeerOptions,
+} from "./scripted-connect.ts";
+export type { ExpectOptions } from "./scripted-inbox.ts";
+export { ScriptedCapability } from "./scripted-capability.ts";
+export type { Matcher } from "./scripted-capability.ts";
+export { ScriptedPeer } from "./scripted-peer.ts";
+export type { ScriptedPeerSetup } from "./scripted-peer.ts";

@@ -1,0 +1,233 @@
+import { encodeRlp } from "@heddle/identity";
+import type { RlpInput } from "@heddle/identity";
+import {
+  BaseMessage,
+  decodeDisconnect,
+  decodeHello,
+  describeReason,
+  encodeDisconnect,
+  encodeHello,
+  matchCapabilities,
+  Message,
+  RemoteProtocolError,
+} from "@heddle/p2p";
+import type { Clock, Hello, ProtocolShape, Session, SharedCapability } from "@heddle/p2p";
+
+import { describeMessage, describeMsgId } from "./expectation-error.ts";
+import { matcherName, ScriptedCapability } from "./scripted-capability.ts";
+import type { Matcher } from "./scripted-capability.ts";
+import { ScriptedInbox } from "./scripted-inbox.ts";
+import type { ExpectOptions } from "./scripted-inbox.ts";
+
+/** What a scripted peer is made of. */
+export interface ScriptedPeerSetup {
+  readonly session: Session;
+  /** 64 bytes. */
+  readonly id: Uint8Array;
+  /** What it says in its Hello, unless {@link ScriptedPeer.sendHello} is told otherwise. */
+  readonly hello: Hello;
+  /** The lengths of the protocols, by which message ids are dealt out. */
+  readonly protocols: readonly ProtocolShape[];
+  readonly clock: Clock;
+  readonly timeoutMs: number;
+  readonly answerPings: boolean;
+}
+
+/**
+ * The other end of a connection, played by a test message by message; made by `scriptedPeer`.
+ *
+ * Nothing is checked on the way out. What comes in waits, in order, to be expected; pings are answered
+ * and not shown, unless `answerPings` is false. Every wait has a deadline, on the clock that was given.
+ * Disposing it destroys the stream.
+ */
+export class ScriptedPeer implements AsyncDisposable {
+  readonly session: Session;
+  readonly #setup: ScriptedPeerSetup;
+  readonly #inbox: ScriptedInbox;
+  #remote: Hello | undefined;
+  #sent: Hello | undefined;
+  #hasAgreed = false;
+  #shared: readonly SharedCapability[] = [];
+
+  constructor(setup: ScriptedPeerSetup) {
+    this.session = setup.session;
+    this.#setup = setup;
+    this.#inbox = new ScriptedInbox(setup.session, setup, {
+      arrived: (message) => this.#onMessage(message),
+      describe: (message) => describeMessage(message, this.#shared),
+    });
+  }
+
+  /** 64 bytes: who this is, as the handshake proved it. */
+  get id(): Uint8Array {
+    return this.#setup.id;
+  }
+
+  /** The other side's Hello; undefined until it has come. */
+  get remoteHello(): Hello | undefined {
+    return this.#remote;
+  }
+
+  /** What both Hellos have, with its place in the message ids; empty before both are said. */
+  get shared(): readonly SharedCapability[] {
+    return this.#shared;
+  }
+
+  /** Sends a Hello; what is not given is as the peer was set up. */
+  sendHello(fields: Partial<Hello> = {}): void {
+    const hello = { ...this.#setup.hello, ...fields };
+    this.sendRaw(BaseMessage.hello, encodeHello(hello));
+    if (this.#sent !== undefined) return;
+    this.#sent = hello;
+    this.#agreeIfDone();
+  }
+
+  /** Exchanges Hellos. @throws ExpectationError when theirs does not come first */
+  async greet(fields: Partial<Hello> = {}): Promise<Hello> {
+    this.sendHello(fields);
+    return this.expectHello();
+  }
+
+  /** Takes the other side's Hello. @throws ExpectationError; `RemoteProtocolError` for one that is none */
+  async expectHello(options?: ExpectOptions): Promise<Hello> {
+    const { payload } = await this.expect(BaseMessage.hello, options);
+    return decodeHello(payload);
+  }
+
+  /**
+   * Does by hand what the exchange of Hellos does: lifts the size limit for strangers, and from version
+   * 5 on compresses, in both directions. For scripts without a Hello.
+   */
+  agree(protocolVersion: number): void {
+    this.#hasAgreed = true;
+    this.session.codec.helloAccepted(protocolVersion);
+  }
+
+  /** Sends a value as RLP, as `rw.send` does, but with the msgId of the wire. */
+  send(msgId: number, value: RlpInput): void {
+    this.sendRaw(msgId, encodeRlp(value));
+  }
+
+  /** Sends a message with any payload: it need not be RLP. */
+  sendRaw(msgId: number, payload: Uint8Array): void {
+    this.session.codec.push(msgId, payload);
+    this.sendBytes(this.session.codec.take());
+  }
+
+  /** Writes bytes to the stream as they are, in the place of a frame. The stream owns them afterwards. */
+  sendBytes(bytes: Uint8Array): void {
+    this.#inbox.write(bytes);
+  }
+
+  /** Resolves when the other side has taken most of what was sent. @throws ExpectationError */
+  drained(options?: ExpectOptions): Promise<void> {
+    return this.#inbox.drained(options);
+  }
+
+  /**
+   * Takes the next message, which must be this one.
+   *
+   * @param what - a msgId, or what says whether it is the one
+   * @returns the message; its `code` is the msgId
+   * @throws ExpectationError saying what was expected and what came
+   */
+  expect(what: number | Matcher, options: ExpectOptions = {}): Promise<Message> {
+    return this.#inbox.read({
+      expected: typeof what === "number" ? describeMsgId(what, this.#shared) : matcherName(what),
+      accepts: typeof what === "number" ? ({ code }) => code === what : what,
+      ...options,
+    });
+  }
+
+  /** Takes the Disconnect that must come next, with this reason if one is given; returns its reason. */
+  async expectDisconnect(reason?: number, options: ExpectOptions = {}): Promise<number> {
+    const name = describeMsgId(BaseMessage.disconnect, []);
+    const message = await this.#inbox.read({
+      expected: reason === undefined ? name : `${name} ${describeReason(reason)}`,
+      accepts: ({ code, payload }) =>
+        code === BaseMessage.disconnect &&
+        (reason === undefined || decodeDisconnect(payload) === reason),
+      ...options,
+    });
+    return decodeDisconnect(message.payload);
+  }
+
+  /** Resolves when the other side has ended the stream, and no message came before that. */
+  expectEnd(options?: ExpectOptions): Promise<void> {
+    return this.#inbox.readEnd(options);
+  }
+
+  /**
+   * Speaks one protocol, with codes relative to 0.
+   *
+   * @throws TypeError when both Hellos are not said, or do not share it
+   */
+  capability(name: string): ScriptedCapability {
+    const found = this.#shared.find((shared) => shared.name === name);
+    if (found === undefined) {
+      const names = this.#shared.map((shared) => `${shared.name}/${shared.version}`);
+      throw new TypeError(`${name} is not shared; what is: ${names.join(", ") || "nothing"}`);
+    }
+    return new ScriptedCapability(this, found, (request) => this.#inbox.read(request));
+  }
+
+  /** Stops reading the stream: the other side's writes fill what holds them, then wait. */
+  pause(): void {
+    this.#inbox.pause();
+  }
+
+  /** Reads on. */
+  resume(): void {
+    this.#inbox.resume();
+  }
+
+  /** Says why and half-closes, as a peer in good order does. */
+  disconnect(reason: number = 0): void {
+    this.sendRaw(BaseMessage.disconnect, encodeDisconnect(reason));
+    this.session.stream.end();
+  }
+
+  /** Goes without a word. */
+  destroy(): void {
+    this.session.stream.destroy();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.destroy();
+  }
+
+  /** Sees a message before it is queued; false keeps it from being shown. */
+  #onMessage({ code, payload }: Message): boolean {
+    if (code === BaseMessage.ping && this.#setup.answerPings) {
+      this.send(BaseMessage.pong, []);
+      return false;
+    }
+    if (code === BaseMessage.hello && this.#remote === undefined) {
+      this.#remote = readHello(payload);
+      this.#agreeIfDone();
+    }
+    return true;
+  }
+
+  /** Both Hellos leave uncompressed; a side of version 4 knows no compression at all. */
+  #agreeIfDone(): void {
+    const [sent, remote] = [this.#sent, this.#remote];
+    if (sent === undefined || remote === undefined) return;
+    if (!this.#hasAgreed) this.agree(Math.min(sent.protocolVersion, remote.protocolVersion));
+    const offered = new Set(sent.capabilities.map(({ name, version }) => `${name}/${version}`));
+    const local = this.#setup.protocols.filter(({ name, version }) =>
+      offered.has(`${name}/${version}`),
+    );
+    this.#shared = matchCapabilities(local, remote.capabilities);
+  }
+}
+
+/** A Hello that cannot be read is a message like others: `expectHello` says what is wrong with it. */
+function readHello(payload: Uint8Array): Hello | undefined {
+  try {
+    return decodeHello(payload);
+  } catch (error) {
+    if (error instanceof RemoteProtocolError) return undefined;
+    throw error;
+  }
+}
