@@ -5,8 +5,15 @@ export {
   type LocalErrorCode,
   type RemoteErrorCode,
 } from "./errors.ts";
-export type { FrameSecrets } from "./frame.ts";
+export { FrameReader, type FrameSecrets } from "./frame.ts";
 export { Initiator, MAX_HANDSHAKE_SIZE, Recipient, type HandshakeOptions } from "./handshake.ts";
+export {
+  openHandshake,
+  RawFrameWriter,
+  sealHandshake,
+  type RawFrameOptions,
+  type RawHandshakeOptions,
+} from "./raw.ts";
 export { deriveSecrets, type HandshakeResult, type Role, type SessionSecrets } from "./secrets.ts";
 export {
   MAX_HELLO_SIZE,
