@@ -30,7 +30,7 @@ export interface ServerEvents {
     /** Payload bytes, uncompressed. */
     readonly size: number;
   };
-  /** A `run` threw something; the connection ends, the server goes on. */
+  /** A `run` threw something other than a `Disconnect`; the connection ends, the server goes on. */
   "protocol:error": { readonly peer: Peer; readonly protocol: string; readonly error: unknown };
   /** A `run` ignored its signal and was left behind. */
   "protocol:detached": { readonly peer: Peer; readonly protocol: string };

@@ -38,7 +38,7 @@ export interface PeerLimits extends MuxLimits, KeepaliveLimits {
 export interface LivePeerEvents {
   /** The connection is over; the first of everything that follows from it. Once. */
   ended(peer: LivePeer, error: DisconnectedError): void;
-  /** A `run` threw something of its own making. */
+  /** A `run` threw something that neither ends the connection on purpose nor is its end. */
   failed(peer: LivePeer, label: string, error: unknown): void;
   /** A `run` ignored its signal for the whole grace period. */
   detached(peer: LivePeer, label: string): void;
@@ -238,12 +238,8 @@ export class LivePeer implements Peer {
       await channel.capability.protocol.run(this, channel);
       this.#finish(DisconnectReason.clientQuitting, "local", undefined);
     } catch (error) {
-      if (this.#end === undefined) {
-        this.#events.failed(this, channel.label, error);
-        this.#finish(disconnectReasonFor(error), "local", error);
-      } else if (error !== this.#end && error !== this.#end.cause) {
-        this.#events.failed(this, channel.label, error);
-      }
+      if (isFailure(error, this.#end)) this.#events.failed(this, channel.label, error);
+      this.#finish(disconnectReasonFor(error), "local", error);
     }
   }
 
@@ -393,6 +389,12 @@ export class LivePeer implements Peer {
     }
     return companion;
   }
+}
+
+/** Not one that ends the connection on purpose, nor one that passes on the end that came before. */
+function isFailure(error: unknown, end: DisconnectedError | undefined): boolean {
+  if (error instanceof Disconnect) return false;
+  return end === undefined || (error !== end && error !== end.cause);
 }
 
 /** Whether everything the protocol requires is shared and runs as well. */

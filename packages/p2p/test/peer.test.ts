@@ -214,14 +214,14 @@ describe("the end of a run", () => {
       end: thrower(useless),
       reason: 3,
       cause: useless,
-      isReported: true,
+      isReported: false,
     },
     {
       ends: "throws Disconnect",
       end: thrower(custom),
       reason: 0x42,
       cause: custom,
-      isReported: true,
+      isReported: false,
     },
     {
       ends: "throws a decode error",
@@ -279,6 +279,20 @@ describe("the end of a run", () => {
       expect(escaped).toEqual([]);
     },
   );
+
+  test.each([
+    { late: new Disconnect(0x42), reported: 0 },
+    { late: new Error("boom"), reported: 1 },
+  ])("what it throws behind the end is reported if it is a failure: $late", async (c) => {
+    const { near, nearPeer, nearRun } = await connectScripted();
+    nearRun.lingers = true;
+    const errors = allEvents(near, "protocol:error");
+    await within("the end", nearPeer.disconnect(0x03));
+    nearRun.done.reject(c.late);
+    await settle();
+    expect(errors).toHaveLength(c.reported);
+    expect(nearPeer.signal.reason).toMatchObject({ reason: 0x03 });
+  });
 
   test("a run after one that failed at once is not started any more", async () => {
     const second = new Scripted("b");
