@@ -294,9 +294,10 @@ export class Connection {
   }
 
   #writeBatch(): void {
-    const bytes = this.session.codec.take();
+    const { codec } = this.session;
+    const bytes = codec.take();
     this.bytesOut += bytes.length;
-    if (this.#stream.write(bytes)) return;
+    if (this.#stream.write(bytes, () => codec.giveBack?.(bytes))) return;
     this.#isBlocked = true;
     const { writeTimeoutMs } = this.#limits;
     this.#writeTimer ??= this.#clock.setTimeout(() => {

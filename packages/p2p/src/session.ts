@@ -17,6 +17,8 @@ export interface MessageCodec {
   readonly pendingBytes: number;
   /** Everything pending, as one buffer that the caller owns. */
   take(): Uint8Array;
+  /** Takes back what {@link take} returned and nobody looks at any more, so that the next batch can use it. */
+  giveBack?(bytes: Uint8Array): void;
   /** Bytes from the stream, any length; copied. */
   feed(chunk: Uint8Array): void;
   /** The next whole message, if all of it has arrived. */

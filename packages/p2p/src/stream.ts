@@ -32,9 +32,11 @@ export interface ByteStream {
   /**
    * Queues bytes for sending; the stream owns them afterwards.
    *
+   * @param written - called when the stream has no more use for the bytes, which the caller then owns again;
+   *   a stream that cannot tell never calls it
    * @returns false when more than its high-water mark is waiting: wait for `drain`
    */
-  write(chunk: Uint8Array): boolean;
+  write(chunk: Uint8Array, written?: () => void): boolean;
   /** Half-closes: what was written is sent, then our last byte. */
   end(): void;
   /** Ends both ways at once; what is unsent may be lost. */

@@ -99,8 +99,12 @@ class TcpStream implements ByteStream {
     this.#socket.resume();
   }
 
-  write(chunk: Uint8Array): boolean {
-    return this.#socket.write(chunk);
+  write(chunk: Uint8Array, written?: () => void): boolean {
+    if (written === undefined) return this.#socket.write(chunk);
+    // After an error nothing says that the kernel is done with the bytes: they are left to the collector.
+    return this.#socket.write(chunk, (error) => {
+      if (error === undefined || error === null) written();
+    });
   }
 
   end(): void {

@@ -1,3 +1,4 @@
+import { borrowBuffer, returnBuffer } from "./buffer-pool.ts";
 import { Direction, type FrameSecrets } from "./direction.ts";
 import { sharedEngine } from "./engine.ts";
 import { RemoteProtocolError } from "./errors.ts";
@@ -14,6 +15,8 @@ const HEADER_BYTES = 32;
 const MAC_BYTES = 16;
 /** A frame that has not arrived whole is opened in pieces of at least this many bytes. */
 const LEAST_PIECE_BYTES = 1024;
+/** A batch that fills less than this part of its buffer leaves as a copy, so that the buffer can stay. */
+const COPIED_PART = 1 / 4;
 /** Keystream made ahead of what is known to be needed, at most. */
 const KEYSTREAM_AHEAD_BYTES = 8192;
 const NOTHING = new Uint8Array(0);
@@ -34,8 +37,6 @@ export class FrameWriter {
   #end = 0;
   /** Bytes of `[sealedTo, end)` that the cipher covers: all but the MACs. */
   #unsealedBytes = 0;
-  /** How much to allocate for the next batch: about as much as the last one took. */
-  #batchBytes = 0;
 
   /**
    * @param secrets - copied
@@ -70,6 +71,7 @@ export class FrameWriter {
     this.#reserve(length);
     const wire = this.#wire;
     const at = this.#end;
+    const bodyAt = at + HEADER_BYTES + head.length;
     wire[at] = size >> 16;
     wire[at + 1] = size >> 8;
     wire[at + 2] = size;
@@ -77,15 +79,22 @@ export class FrameWriter {
     wire[at + 3] = 0xc2;
     wire[at + 4] = 0x80;
     wire[at + 5] = 0x80;
-    wire.set(head, at + HEADER_BYTES);
-    wire.set(body, at + HEADER_BYTES + head.length);
+    // The buffer holds what was sent before, perhaps to somebody else: padding is zero.
+    for (let i = at + 6; i < at + 16; i++) wire[i] = 0;
+    for (let i = 0; i < head.length; i++) wire[at + HEADER_BYTES + i] = head[i] ?? 0;
+    wire.set(body, bodyAt);
+    for (let i = bodyAt + body.length; i < at + HEADER_BYTES + padded; i++) wire[i] = 0;
     this.#end = at + length;
     if (length > WINDOW_BYTES) this.#sealLongFrame(padded);
     else this.#unsealedBytes += 16 + padded;
     return length;
   }
 
-  /** Returns the wire bytes of all pending frames in one buffer, which the caller owns. */
+  /**
+   * Returns the wire bytes of all pending frames in one buffer, which the caller owns.
+   *
+   * Whoever has no more use for it gives it to {@link returnBuffer}, and the next batch needs no new one.
+   */
   take(): Uint8Array {
     this.#sealFrames();
     const wire = this.#wire;
@@ -93,18 +102,19 @@ export class FrameWriter {
     this.#wire = NOTHING;
     this.#sealedTo = 0;
     this.#end = 0;
-    this.#batchBytes = Math.min(end, WINDOW_BYTES);
-    // A much smaller batch than the last must not keep the memory of the last alive.
-    return end * 2 < wire.length ? wire.slice(0, end) : wire.subarray(0, end);
+    if (end >= wire.length * COPIED_PART) return wire.subarray(0, end);
+    const copy = wire.slice(0, end);
+    returnBuffer(wire);
+    return copy;
   }
 
-  /** Makes room for `length` more bytes, all of them zero. */
+  /** Makes room for `length` more bytes, of any content. */
   #reserve(length: number): void {
     const needed = this.#end + length;
     if (needed <= this.#wire.length) return;
-    const capacity = Math.max(needed, this.#wire.length * 2, this.#batchBytes);
-    const grown = new Uint8Array(capacity);
+    const grown = borrowBuffer(needed);
     grown.set(this.#wire.subarray(0, this.#end));
+    returnBuffer(this.#wire);
     this.#wire = grown;
   }
 
@@ -198,14 +208,29 @@ export class FrameReader {
    * same error again
    */
   next(): Uint8Array | undefined {
+    return this.use((frameData) => frameData.slice());
+  }
+
+  /**
+   * As {@link next}, without a copy: what `read` makes of the frame-data is returned, and the frame-data itself is
+   * overwritten as soon as `read` has returned.
+   *
+   * @throws as {@link next} does, and whatever `read` throws
+   */
+  use<T>(read: (frameData: Uint8Array) => T): T | undefined {
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#direction.acquire()) this.#input.forgetWindow();
     const data = this.#readHeader() ? this.#readFrame() : undefined;
     if (data === undefined) {
       this.#direction.release();
       this.#input.settle();
+      return undefined;
     }
-    return data;
+    try {
+      return read(data);
+    } finally {
+      returnBuffer(data);
+    }
   }
 
   /** Returns whether the header of the current frame is known. */
@@ -238,7 +263,7 @@ export class FrameReader {
     const at = this.#input.load(padded + MAC_BYTES, engine.window);
     engine.openBody(at, padded, this.#direction.keystream(padded));
     if (!engine.openTag(at + padded)) this.#failFrame();
-    const data = engine.window.slice(at, at + this.#frameSize);
+    const data = engine.window.subarray(at, at + this.#frameSize);
     this.#input.consume(padded + MAC_BYTES);
     this.#frameSize = 0;
     return data;
@@ -259,20 +284,23 @@ export class FrameReader {
     if (this.#input.length < MAC_BYTES) return undefined;
     if (!engine.openTag(this.#input.load(MAC_BYTES, engine.window))) this.#failFrame();
     this.#input.consume(MAC_BYTES);
-    const data = this.#opened;
+    const data = this.#opened.subarray(0, this.#frameSize);
     this.#opened = NOTHING;
     this.#openedBytes = 0;
     this.#frameSize = 0;
     return data;
   }
 
-  /** Keeps a piece of frame-data, without the padding at its end; the last piece fills the buffer exactly. */
+  /** Keeps a piece of frame-data, without the padding at its end. */
   #keep(piece: Uint8Array): void {
     const at = this.#openedBytes;
     const end = Math.min(at + piece.length, this.#frameSize);
     if (end > this.#opened.length) {
-      const grown = new Uint8Array(Math.min(Math.max(at * 2, end), this.#frameSize));
+      // A few bytes of a frame that never comes must not hold a large buffer.
+      const wanted = Math.min(Math.max(at * 2, end), this.#frameSize);
+      const grown = wanted < WINDOW_BYTES / 2 ? new Uint8Array(wanted) : borrowBuffer(wanted);
       grown.set(this.#opened.subarray(0, at));
+      returnBuffer(this.#opened);
       this.#opened = grown;
     }
     this.#opened.set(piece.subarray(0, end - at), at);
@@ -287,6 +315,7 @@ export class FrameReader {
     this.#failure = error;
     this.#direction.release();
     this.#input.clear();
+    returnBuffer(this.#opened);
     this.#opened = NOTHING;
     throw error;
   }

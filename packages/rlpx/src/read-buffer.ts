@@ -1,8 +1,5 @@
-/** Room for one read of a socket (64 KiB in Node) and the rest of the one before. */
-const POOLED_BYTES = 128 * 1024;
-/** Buffers kept for whichever connection is fed next; more than a few are never in use at once. */
-const POOL_LIMIT = 4;
-const pool: Uint8Array[] = [];
+import { borrowBuffer, LEAST_LENT_BYTES, returnBuffer } from "./buffer-pool.ts";
+
 const NOTHING = new Uint8Array(0);
 
 /**
@@ -77,17 +74,15 @@ export class ReadBuffer {
       return;
     }
     // Twice what is needed, so that a buffer is copied as many bytes after it was filled as it holds.
-    const isPooled = needed <= POOLED_BYTES && this.#bytes.length < POOLED_BYTES;
-    const room = isPooled
-      ? (pool.pop() ?? new Uint8Array(POOLED_BYTES))
-      : new Uint8Array(needed * 2);
+    const isFirst = this.#bytes.length < LEAST_LENT_BYTES && needed <= LEAST_LENT_BYTES;
+    const room = borrowBuffer(isFirst ? needed : needed * 2);
     room.set(this.#bytes.subarray(this.#start, this.#end));
     this.#replace(room);
   }
 
   /** Goes on with `bytes`, at whose front the waiting bytes lie. */
   #replace(bytes: Uint8Array): void {
-    if (this.#bytes.length === POOLED_BYTES && pool.length < POOL_LIMIT) pool.push(this.#bytes);
+    returnBuffer(this.#bytes);
     this.#end -= this.#start;
     this.#start = 0;
     this.#bytes = bytes;

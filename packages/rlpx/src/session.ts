@@ -1,7 +1,8 @@
 import { LocalProtocolError, RemoteProtocolError } from "./errors.ts";
+import { returnBuffer } from "./buffer-pool.ts";
 import { FrameReader, FrameWriter, MAX_FRAME_SIZE } from "./frame.ts";
 import type { SessionSecrets } from "./secrets.ts";
-import { compressBriefly, decompress } from "./snappy.ts";
+import { compressBriefly, decompress, MIN_SEARCH_SIZE, storeBriefly } from "./snappy.ts";
 
 /** The largest payload before compression, and the largest frame-data, in bytes. */
 export const MAX_MESSAGE_SIZE: number = MAX_FRAME_SIZE;
@@ -15,6 +16,9 @@ export const MAX_HELLO_SIZE = 2048;
 /** The message id of Disconnect, and the longest form in which its reason has been seen, in bytes. */
 const DISCONNECT = 0x01;
 const MAX_PLAIN_DISCONNECT = 4;
+
+/** After messages that would not shrink, at most so many are sent as they are before the next attempt. */
+const MAX_STORED_RUN = 31;
 
 /** The largest message id: 4 bytes of RLP integer. */
 export const MAX_MSG_ID = 0xffffffff;
@@ -48,6 +52,9 @@ export class RlpxSession {
   #maxFrameSize = 1 + MAX_HELLO_SIZE;
   #isHelloAccepted = false;
   #isCompressed = false;
+  /** How many more messages are stored without an attempt to compress them, and how many the next time. */
+  #toStore = 0;
+  #storedRun = 0;
   #failure: RemoteProtocolError | undefined;
 
   /**
@@ -81,7 +88,7 @@ export class RlpxSession {
       throw oversized(`message of ${payload.length} bytes exceeds ${MAX_MESSAGE_SIZE}`);
     }
     const head = encodeMsgId(msgId);
-    const body = this.#isCompressed ? compressBriefly(payload) : payload;
+    const body = this.#isCompressed ? this.#compress(payload) : payload;
     const size = head.length + body.length;
     if (size > this.#maxFrameSize) {
       throw oversized(`frame-size ${size} exceeds ${this.#maxFrameSize}`);
@@ -92,6 +99,11 @@ export class RlpxSession {
   /** Returns the wire bytes of all pending messages, in one buffer that the caller owns. */
   take(): Uint8Array {
     return this.#writer.take();
+  }
+
+  /** Takes back what {@link take} returned, for a later batch; optional, and the caller's last touch of it. */
+  giveBack(bytes: Uint8Array): void {
+    returnBuffer(bytes);
   }
 
   /**
@@ -114,11 +126,7 @@ export class RlpxSession {
   next(): RlpxMessage | undefined {
     if (this.#failure !== undefined) throw this.#failure;
     try {
-      const frameData = this.#reader.next();
-      if (frameData === undefined) return undefined;
-      const { msgId, length } = decodeMsgId(frameData);
-      const body = frameData.subarray(length);
-      return { msgId, payload: this.#isCompressed ? readCompressed(msgId, body) : body };
+      return this.#reader.use(this.#readMessage);
     } catch (error) {
       if (error instanceof RemoteProtocolError) this.#failure = error;
       throw error;
@@ -143,6 +151,29 @@ export class RlpxSession {
     this.#maxFrameSize = MAX_FRAME_SIZE;
     this.#reader.maxFrameSize = MAX_FRAME_SIZE;
   }
+
+  readonly #readMessage = (frameData: Uint8Array): RlpxMessage => {
+    const { msgId, length } = decodeMsgId(frameData);
+    const body = frameData.subarray(length);
+    return { msgId, payload: this.#isCompressed ? readCompressed(msgId, body) : body.slice() };
+  };
+
+  /**
+   * What does not shrink, such as what is compressed or encrypted already, tends to come in runs: looking for
+   * repeats in all of it would be a large part of the work of sending it.
+   */
+  #compress(payload: Uint8Array): Uint8Array {
+    if (this.#toStore > 0) {
+      this.#toStore -= 1;
+      return storeBriefly(payload);
+    }
+    const body = compressBriefly(payload);
+    if (payload.length < MIN_SEARCH_SIZE) return body;
+    this.#storedRun =
+      body.length < payload.length ? 0 : Math.min(this.#storedRun * 2 + 1, MAX_STORED_RUN);
+    this.#toStore = this.#storedRun;
+    return body;
+  }
 }
 
 /**
@@ -155,9 +186,9 @@ function readCompressed(msgId: number, body: Uint8Array): Uint8Array {
   try {
     const payload = decompress(body, MAX_MESSAGE_SIZE);
     // A bare reason of 0x00 is also the Snappy block of nothing, which is no Disconnect.
-    return payload.length === 0 ? body : payload;
+    return payload.length === 0 ? body.slice() : payload;
   } catch (error) {
-    if (error instanceof RemoteProtocolError) return body;
+    if (error instanceof RemoteProtocolError) return body.slice();
     throw error;
   }
 }

@@ -84,8 +84,7 @@ export function compress(bytes: Uint8Array): Uint8Array {
  * costs more than compressing a short message.
  */
 export function compressBriefly(bytes: Uint8Array): Uint8Array {
-  const maxSize = maxCompressedSize(bytes.length);
-  const out = maxSize <= scratch.length ? scratch : new Uint8Array(maxSize);
+  const out = scratchFor(bytes.length);
   let dst = writePreamble(out, bytes.length);
   for (let start = 0; start < bytes.length; start += BLOCK_SIZE) {
     const end = Math.min(start + BLOCK_SIZE, bytes.length);
@@ -97,11 +96,21 @@ export function compressBriefly(bytes: Uint8Array): Uint8Array {
   return out.subarray(0, dst);
 }
 
+/** Stores as it is, in literals of one block each, in memory as brief as that of {@link compressBriefly}. */
+export function storeBriefly(bytes: Uint8Array): Uint8Array {
+  const out = scratchFor(bytes.length);
+  let dst = writePreamble(out, bytes.length);
+  for (let start = 0; start < bytes.length; start += BLOCK_SIZE) {
+    dst = writeLiteral(bytes, start, Math.min(start + BLOCK_SIZE, bytes.length), out, dst);
+  }
+  return out.subarray(0, dst);
+}
+
 /** Matches are sought inside blocks of this size, so that offsets and table entries fit 16 bits. */
 const BLOCK_SIZE = 64 * 1024;
 
 /** Below this many bytes a block is stored: measured, the search only pays above it. */
-const MIN_SEARCH_SIZE = 256;
+export const MIN_SEARCH_SIZE = 256;
 
 /** Reads of 4 bytes start at most here before the end of a block. */
 const MARGIN = 15;
@@ -109,7 +118,18 @@ const MARGIN = 15;
 const MAX_TABLE_BITS = 14;
 const table = new Uint16Array(1 << MAX_TABLE_BITS);
 
-const scratch = new Uint8Array(maxCompressedSize(BLOCK_SIZE));
+let scratch = new Uint8Array(maxCompressedSize(BLOCK_SIZE));
+
+/** Grows to what a few large messages need; larger ones still get memory of their own. */
+const MAX_SCRATCH_BYTES = maxCompressedSize(2 * 1024 * 1024);
+
+function scratchFor(length: number): Uint8Array {
+  const size = maxCompressedSize(length);
+  if (size <= scratch.length) return scratch;
+  const grown = new Uint8Array(size);
+  if (size <= MAX_SCRATCH_BYTES) scratch = grown;
+  return grown;
+}
 
 /**
  * A copy never costs more than it replaces; but after a run of over 60 literals, whose tag takes 2 or 3

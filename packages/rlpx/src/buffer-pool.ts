@@ -1,0 +1,45 @@
+/** The smallest buffer lent: a batch of frames, or one read of a socket (64 KiB in Node) and a rest. */
+export const LEAST_LENT_BYTES: number = 128 * 1024;
+/** Larger buffers are made for the occasion: one of them would be most of what the pool may keep. */
+const MOST_BYTES = 2 * 1024 * 1024;
+/** What the pool keeps of buffers that nobody uses, in bytes. */
+const MAX_KEPT_BYTES = 4 * 1024 * 1024;
+
+/** Buffers of one length each, by the number of times it doubles {@link LEAST_LENT_BYTES}. */
+const kept: Uint8Array[][] = Array.from({ length: lengthClass(MOST_BYTES) + 1 }, () => []);
+let keptBytes = 0;
+/** What is lent and comes back once: one buffer in two hands would mix up two connections. */
+const lent = new WeakSet<ArrayBufferLike>();
+
+/**
+ * Lends a buffer to whichever connection needs one, so that traffic at full speed allocates none: the garbage
+ * collector would have to stop everything for every 64 MiB of them.
+ *
+ * @param length - what it must hold, in bytes
+ * @returns a buffer of at least that length, with arbitrary content
+ */
+export function borrowBuffer(length: number): Uint8Array {
+  if (length > MOST_BYTES) return new Uint8Array(length);
+  const index = lengthClass(length);
+  const found = kept[index]?.pop();
+  if (found !== undefined) keptBytes -= found.length;
+  const buffer = found ?? new Uint8Array(LEAST_LENT_BYTES << index);
+  lent.add(buffer.buffer);
+  return buffer;
+}
+
+/**
+ * Takes a buffer back. Whoever returns it must not look at it again.
+ *
+ * @param view - the buffer or any part of it; anything that was not lent, or was returned, is left alone
+ */
+export function returnBuffer(view: Uint8Array): void {
+  const { buffer } = view;
+  if (!lent.delete(buffer) || keptBytes + buffer.byteLength > MAX_KEPT_BYTES) return;
+  kept[lengthClass(buffer.byteLength)]?.push(new Uint8Array(buffer));
+  keptBytes += buffer.byteLength;
+}
+
+function lengthClass(length: number): number {
+  return length <= LEAST_LENT_BYTES ? 0 : 32 - Math.clz32((length - 1) >>> 17);
+}
