@@ -107,6 +107,9 @@ export class LivePeer implements Peer {
   #end: DisconnectedError | undefined;
   #teardown: Promise<void> | undefined;
   #isHoldingPings = false;
+  /** How many bytes had arrived with the last message, and when they did. */
+  #seenBytes: number;
+  #seenAt: number;
 
   constructor(options: LivePeerOptions) {
     const { connection, hello, clock, limits } = options;
@@ -118,6 +121,8 @@ export class LivePeer implements Peer {
     this.trusted = options.trusted;
     this.remoteAddress = connection.session.stream.remoteAddress;
     this.connectedAt = clock.now();
+    this.#seenBytes = connection.bytesIn;
+    this.#seenAt = connection.lastRead;
     this.#connection = connection;
     this.#clock = clock;
     this.#limits = limits;
@@ -139,7 +144,10 @@ export class LivePeer implements Peer {
   }
 
   get lastSeen(): number {
-    return this.#clock.wallNow() - (this.#clock.now() - this.#connection.lastRead);
+    const { bytesIn, lastRead } = this.#connection;
+    // The connection counts silence from the moment it reads again: that nothing came is to be seen.
+    const at = bytesIn === this.#seenBytes ? this.#seenAt : lastRead;
+    return this.#clock.wallNow() - (this.#clock.now() - at);
   }
 
   /** Why it ended, once it has. */
@@ -265,6 +273,7 @@ export class LivePeer implements Peer {
   }
 
   #onMessage(message: WireMessage): void {
+    this.#noteArrival();
     if (message.msgId >= BASE_LENGTH) {
       this.#mux.dispatch(message);
       return;
@@ -283,6 +292,14 @@ export class LivePeer implements Peer {
       default:
       // Interop: go-ethereum reads and ignores a second Hello and the base codes 0x04 to 0x0f.
     }
+  }
+
+  /** A message that the codec held is delivered without anything having arrived. */
+  #noteArrival(): void {
+    const { bytesIn, lastRead } = this.#connection;
+    if (bytesIn === this.#seenBytes) return;
+    this.#seenBytes = bytesIn;
+    this.#seenAt = lastRead;
   }
 
   /** A peer that pings and does not read fills the base queue: stop reading until it has drained. */

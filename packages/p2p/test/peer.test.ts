@@ -464,6 +464,33 @@ describe("base protocol", () => {
     expect(run.peer.info().rttMs).toBe(40);
   });
 
+  test("lastSeen stays where it was when reading goes on and nothing has come", async () => {
+    const clock = new ManualClock();
+    const { raw, run } = await rawPeer({ clock, limits: { inboxMessages: 1 } });
+    // In one chunk: what is sent behind it arrives when reading goes on.
+    for (let i = 0; i < 3; i += 1) raw.session.push(0x10, encodeRlp([]));
+    raw.stream.write(raw.session.take());
+    await settle();
+    const seen = clock.wallNow();
+    await clock.advance(5_000);
+    for (let i = 0; i < 3; i += 1) await within("a message", run.rw.read());
+    await settle();
+    expect(run.peer.lastSeen).toBe(seen);
+    raw.send(0x10, encodeRlp([]));
+    await within("a message", run.rw.read());
+    expect(run.peer.lastSeen).toBe(clock.wallNow());
+  });
+
+  test("lastSeen counts a part of a message, too", async () => {
+    const clock = new ManualClock();
+    const { raw, run } = await rawPeer({ clock });
+    await clock.advance(5_000);
+    raw.session.push(0x10, encodeRlp(new Uint8Array(1_000)));
+    raw.stream.write(raw.session.take().subarray(0, 50));
+    await settle();
+    expect(run.peer.lastSeen).toBe(clock.wallNow());
+  });
+
   test("a ping that waits is told of the end", async () => {
     const { raw, run } = await rawPeer();
     const ping = rejection(run.peer.ping());
