@@ -1,6 +1,6 @@
 // One of the two processes of a Node stack, driven by JSON lines as `gethpeer bench-*` is.
 //
-//   node child.ts PEER serve
+//   node child.ts PEER serve CHANNELS
 //   node child.ts PEER drive ADDRESS
 import { createInterface } from "node:readline";
 
@@ -8,7 +8,7 @@ import { Driver } from "./drive.ts";
 import type { Command } from "./drive.ts";
 import { nodePeers } from "./peers/index.ts";
 
-const [, , name = "", role, address = ""] = process.argv;
+const [, , name = "", role, argument = ""] = process.argv;
 
 function emit(line: object): void {
   process.stdout.write(`${JSON.stringify(line)}\n`);
@@ -24,8 +24,8 @@ function usage(isCollecting: boolean): object {
 const load = nodePeers[name];
 if (load === undefined) throw new Error(`no such peer: ${name}`);
 const peer = await load();
-const driver = role === "drive" ? new Driver(peer, address) : undefined;
-emit({ address: driver === undefined ? await peer.serve() : address });
+const driver = role === "drive" ? new Driver(peer, argument) : undefined;
+emit({ address: driver === undefined ? await peer.serve(Number(argument)) : argument });
 
 for await (const text of createInterface({ input: process.stdin })) {
   const line = JSON.parse(text) as Command | { do: "usage"; gc?: boolean };

@@ -1,16 +1,7 @@
+import type { Effort } from "./effort.ts";
 import { ProcessPair } from "./process-pair.ts";
 import type { Stack } from "./process-pair.ts";
 import type { Work } from "./works.ts";
-
-/** How long and how often things are measured. */
-export interface Effort {
-  readonly rounds: number;
-  readonly idleRounds: number;
-  readonly ms: number;
-  /** Identities made beforehand for one measurement of handshakes: its upper bound. */
-  readonly clients: number;
-  readonly idlePeers: number;
-}
 
 /** One measurement: the figure in the work's unit, and CPU microseconds per message at both ends. */
 export interface Sample {
@@ -20,20 +11,21 @@ export interface Sample {
 }
 
 const PREPARE_TIMEOUT_MS = 120_000;
+/** Longer than any batch of handshakes takes. */
+const NO_END_MS = 600_000;
 
-/** Runs one work once on a pair of processes. */
+/** Does one work for `ms` on a pair of processes. */
 export async function measure(
   pair: ProcessPair,
   work: Work,
   effort: Effort,
   ms: number = effort.ms,
 ): Promise<Sample> {
-  if (work.kind === "handshake") await prepareClients(pair, effort.clients);
-  else await pair.connect(work.channels ?? 1);
+  if (work.kind === "handshake") return measureHandshakes(pair, work, effort, ms, Infinity);
+  await pair.connect(work.channels ?? 1);
   const before = await pair.cpu();
   const done = await pair.tell(work.command(ms), ms * 10 + 20_000);
   const after = await pair.cpu();
-  if (work.kind === "handshake") await pair.tell({ do: "release" }, PREPARE_TIMEOUT_MS);
   if (done.count === 0) throw new Error("nothing was done");
   return {
     figure: done.count / done.seconds,
@@ -42,17 +34,57 @@ export async function measure(
   };
 }
 
+/** Does one work, uncounted, until the code that does it has been compiled. */
+export async function warmUp(pair: ProcessPair, work: Work, effort: Effort): Promise<void> {
+  if (work.kind === "handshake") {
+    const { warmHandshakeMs, warmHandshakes } = effort;
+    await measureHandshakes(pair, work, effort, warmHandshakeMs, warmHandshakes);
+  } else {
+    await measure(pair, work, effort, effort.warmMs);
+  }
+}
+
+/**
+ * Handshakes in batches, until they have taken `ms` or are enough. Making the identities and taking the
+ * connections down stand between the batches, uncounted: half of it is the driver's own doing.
+ */
+async function measureHandshakes(
+  pair: ProcessPair,
+  work: Work,
+  { clients }: Effort,
+  ms: number,
+  enough: number,
+): Promise<Sample> {
+  let [count, seconds, driveUs, serveUs] = [0, 0, 0, 0];
+  while (seconds * 1000 < ms && count < enough) {
+    await prepareClients(pair, clients);
+    const before = await pair.cpu();
+    const done = await pair.tell(work.command(Math.min(NO_END_MS, ms)), PREPARE_TIMEOUT_MS);
+    const after = await pair.cpu();
+    await pair.tell({ do: "release" }, PREPARE_TIMEOUT_MS);
+    if (done.count === 0) throw new Error("nothing was done");
+    count += done.count;
+    seconds += done.seconds;
+    driveUs += after.driveUs - before.driveUs;
+    serveUs += after.serveUs - before.serveUs;
+  }
+  return { figure: count / seconds, driveUs: driveUs / count, serveUs: serveUs / count };
+}
+
 /** KiB by which the serving process grows for each idle peer, in processes of its own. */
 export async function measureIdle(stack: Stack, work: Work, effort: Effort): Promise<Sample> {
   await using pair = await ProcessPair.start(stack);
   // What the first connections bring in (code, pools, tables) is not the cost of the next one.
-  await prepareClients(pair, 20);
-  await pair.tell(work.command(0), PREPARE_TIMEOUT_MS);
-  await prepareClients(pair, effort.idlePeers);
+  await hold(pair, work, 20);
   const before = await pair.servingKiB();
-  const { count } = await pair.tell(work.command(0), PREPARE_TIMEOUT_MS);
+  const count = await hold(pair, work, effort.idlePeers);
   const after = await pair.servingKiB();
   return { figure: (after - before) / count, driveUs: 0, serveUs: 0 };
+}
+
+async function hold(pair: ProcessPair, work: Work, clients: number): Promise<number> {
+  await prepareClients(pair, clients);
+  return (await pair.tell(work.command(NO_END_MS), PREPARE_TIMEOUT_MS)).count;
 }
 
 async function prepareClients(pair: ProcessPair, clients: number): Promise<void> {

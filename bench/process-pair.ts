@@ -2,8 +2,11 @@ import { fileURLToPath } from "node:url";
 
 import type { Command, Done } from "./drive.ts";
 import { LineProcess } from "./line-process.ts";
+import { CHANNELS } from "./peers/peer.ts";
+import type { Work } from "./works.ts";
 
 const CHILD = fileURLToPath(new URL("child.ts", import.meta.url));
+const PORTABLE = new URL("portable.ts", import.meta.url).href;
 const USAGE_TIMEOUT_MS = 20_000;
 
 /** A stack under measurement: its name in the table, how to start it, what it cannot do. */
@@ -12,34 +15,33 @@ export interface Stack {
   readonly command: string;
   readonly serve: readonly string[];
   readonly drive: readonly string[];
-  /** It has one stream per connection and no protocols on it. */
-  readonly hasOneChannel: boolean;
+  canDo(work: Work): boolean;
 }
 
-/** A stack that runs in Node, from the built packages. */
-export function nodeStack(name: string, profileDir?: string): Stack {
-  // Not under a name of ours: tsx's own thread writes a profile too, and would replace it.
-  const profile = (role: string): string[] =>
-    profileDir === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profileDir}/${name}-${role}`];
-  const node = ["--expose-gc", "--conditions=dist", "--import", "tsx"];
+/** A stack that runs in Node, from the built packages, with so many protocols served on each connection. */
+export function nodeStack(name: string, channels: number = CHANNELS): Stack {
+  const isPortable = name === "heddle-portable";
+  const isOneStream = name === "tcp" || name === "tls";
+  const loaders = ["--import", "tsx", ...(isPortable ? ["--import", PORTABLE] : [])];
+  const node = ["--expose-gc", "--conditions=dist", ...loaders, CHILD, name];
   return {
     name,
     command: process.execPath,
-    serve: [...profile("serve"), ...node, CHILD, name, "serve"],
-    drive: [...profile("drive"), ...node, CHILD, name, "drive"],
-    hasOneChannel: name === "tcp" || name === "tls",
+    serve: [...node, "serve", String(channels)],
+    drive: [...node, "drive"],
+    canDo: (work) =>
+      isPortable ? work.kind === "handshake" : !isOneStream || (work.channels ?? 1) === 1,
   };
 }
 
 /** go-ethereum, from the binary of the interoperability tests. */
-export function gethStack(binary: string): Stack {
-  const command = binary;
+export function gethStack(binary: string, channels: number = CHANNELS): Stack {
   return {
     name: "geth",
-    command,
-    serve: ["bench-serve"],
+    command: binary,
+    serve: ["bench-serve", String(channels)],
     drive: ["bench-drive"],
-    hasOneChannel: false,
+    canDo: () => true,
   };
 }
 

@@ -1,8 +1,11 @@
 import type { Command } from "./drive.ts";
+import type { Fill } from "./payload.ts";
 
 /** One row's work: how the driver is asked for it, and how its figure reads. */
 export interface Work {
   readonly name: string;
+  /** The names of all rows that come of it. */
+  readonly names: readonly string[];
   readonly unit: string;
   /** The rate of `done.count` per second counts; the others are worked out by the runner. */
   readonly kind: "rate" | "handshake" | "idle";
@@ -13,19 +16,30 @@ export interface Work {
   readonly command: (ms: number) => Command;
 }
 
-function oneWay(name: string, size: number, fill: "random" | "json" = "random"): Work {
+/** Worked out from `handshake-seq`: CPU of both ends for one handshake. */
+export const HANDSHAKE_CPU = { name: "handshake-cpu-ms", unit: "ms" } as const;
+
+/** The work of sending messages of one size on one or more protocols at once. */
+export function oneWay(
+  name: string,
+  size: number,
+  { fill = "random", channels = 1 }: { fill?: Fill; channels?: number } = {},
+): Work {
   return {
     name,
+    names: [name],
     unit: "msg/s",
     kind: "rate",
     size,
-    command: (ms) => ({ do: "oneway", size, fill, channels: 1, ms }),
+    channels,
+    command: (ms) => ({ do: "oneway", size, fill, channels, ms }),
   };
 }
 
-function handshake(name: string, inFlight: number): Work {
+function handshake(name: string, inFlight: number, names: readonly string[] = [name]): Work {
   return {
     name,
+    names,
     unit: "handshake/s",
     kind: "handshake",
     command: (ms) => ({ do: "handshake", inFlight, ms }),
@@ -34,30 +48,27 @@ function handshake(name: string, inFlight: number): Work {
 
 /** Everything that is measured, in the order of the table. */
 export const works: readonly Work[] = [
-  handshake("handshake-seq", 1),
+  handshake("handshake-seq", 1, ["handshake-seq", HANDSHAKE_CPU.name]),
   handshake("handshake-8", 8),
-  { name: "foobar-rtt", unit: "rtt/s", kind: "rate", command: (ms) => ({ do: "rtt", ms }) },
+  {
+    name: "foobar-rtt",
+    names: ["foobar-rtt"],
+    unit: "rtt/s",
+    kind: "rate",
+    command: (ms) => ({ do: "rtt", ms }),
+  },
   oneWay("oneway-16B", 16),
   oneWay("oneway-1KiB", 1024),
   oneWay("oneway-16KiB", 16 * 1024),
   oneWay("oneway-128KiB", 128 * 1024),
   oneWay("oneway-1MiB", 1024 * 1024),
-  oneWay("oneway-16KiB-json", 16 * 1024, "json"),
-  {
-    name: "eight-protocols",
-    unit: "msg/s",
-    kind: "rate",
-    size: 1024,
-    channels: 8,
-    command: (ms) => ({ do: "oneway", size: 1024, fill: "random", channels: 8, ms }),
-  },
+  oneWay("oneway-16KiB-json", 16 * 1024, { fill: "json" }),
+  oneWay("eight-protocols", 1024, { channels: 8 }),
   {
     name: "idle-peer-KiB",
+    names: ["idle-peer-KiB"],
     unit: "KiB",
     kind: "idle",
     command: () => ({ do: "hold", inFlight: 8 }),
   },
 ];
-
-/** Worked out from `handshake-seq`: CPU of both ends for one handshake. */
-export const HANDSHAKE_CPU = { name: "handshake-cpu-ms", unit: "ms" } as const;

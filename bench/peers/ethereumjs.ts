@@ -9,7 +9,6 @@ import type { Capabilities, Peer } from "@ethereumjs/devp2p";
 import { RLP } from "rlp";
 
 import { CODES, Code } from "./heddle.ts";
-import { CHANNELS } from "./peer.ts";
 import type { BenchPeer, Client, Count, Link } from "./peer.ts";
 
 /** Above this many unsent bytes a sender waits; the library itself holds nobody back. */
@@ -87,9 +86,9 @@ function socketOf(peer: Peer): Socket {
 
 /** `@ethereumjs/devp2p`, with `setNoDelay` patched in. */
 export const ethereumJs: BenchPeer = {
-  async serve() {
+  async serve(count) {
     const port = await freePort();
-    const node = createNode(CHANNELS);
+    const node = createNode(count);
     node.events.on("peer:added", socketOf);
     node.listen(port, "127.0.0.1");
     await new Promise<void>((resolve) => node.events.once("listening", () => resolve()));

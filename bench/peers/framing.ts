@@ -3,6 +3,8 @@ import type { Count, Link } from "./peer.ts";
 
 const HEADER_BYTES = 6;
 const BATCH_BYTES = 64 * 1024;
+/** A batch that is not fuller goes out as a copy, and its buffer stays. */
+const COPIED_BYTES = 4 * 1024;
 const foo = new TextEncoder().encode("foo");
 const bar = new TextEncoder().encode("bar");
 
@@ -14,8 +16,10 @@ const WORD = 3;
 
 /** A byte pipe that frames travel over: a socket, or a stream of a multiplexer. */
 export interface Pipe {
-  /** @returns false when to wait for {@link drained} */
-  write(bytes: Uint8Array): boolean;
+  /** The bytes are the pipe's from now on. */
+  write(bytes: Uint8Array): unknown;
+  /** Whether to wait for {@link drained} before more is written. */
+  isFull(): boolean;
   drained(): Promise<unknown>;
 }
 
@@ -100,7 +104,6 @@ export class BatchWriter {
   #batch = new Uint8Array(BATCH_BYTES);
   #used = 0;
   #isScheduled = false;
-  #isOpen = true;
 
   constructor(pipe: Pipe) {
     this.#pipe = pipe;
@@ -112,21 +115,24 @@ export class BatchWriter {
     if (size > BATCH_BYTES / 4) {
       this.#reserveHeader(code, payload.length);
       this.flush();
-      this.#isOpen = this.#pipe.write(payload);
+      this.#pipe.write(payload);
     } else {
       this.#reserveHeader(code, payload.length);
       this.#batch.set(payload, this.#used);
       this.#used += payload.length;
       this.#schedule();
     }
-    if (this.#isOpen) return undefined;
-    return this.#pipe.drained().then(() => (this.#isOpen = true));
+    return this.#pipe.isFull() ? this.#pipe.drained() : undefined;
   }
 
   flush(): void {
     if (this.#used === 0) return;
-    this.#isOpen = this.#pipe.write(this.#batch.subarray(0, this.#used));
-    this.#batch = new Uint8Array(BATCH_BYTES);
+    if (this.#used <= COPIED_BYTES) {
+      this.#pipe.write(this.#batch.slice(0, this.#used));
+    } else {
+      this.#pipe.write(this.#batch.subarray(0, this.#used));
+      this.#batch = new Uint8Array(BATCH_BYTES);
+    }
     this.#used = 0;
   }
 

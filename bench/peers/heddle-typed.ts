@@ -13,13 +13,14 @@ import {
 import type { ContextOf } from "@heddle/protocol";
 
 import { MANY } from "./heddle.ts";
-import { CHANNELS } from "./peer.ts";
 import type { BenchPeer, Client } from "./peer.ts";
 
 const word = struct({ word: text });
 
-const definitions = Array.from({ length: CHANNELS }, (_, n) =>
-  defineProtocol({
+type Definition = ReturnType<typeof define>;
+
+function define(n: number) {
+  return defineProtocol({
     name: `bench${n}`,
     version: 1,
     messages: {
@@ -27,13 +28,18 @@ const definitions = Array.from({ length: CHANNELS }, (_, n) =>
       count: request(1, 2, struct({}), struct({ messages: uint, bytes: uint })),
       word: request(3, 4, word, word),
     },
-  }),
-);
+  });
+}
 
-type Definition = (typeof definitions)[number];
+const defined: Definition[] = [];
 
-function protocols(count: number): ReturnType<typeof implement> {
-  return definitions.slice(0, count).flatMap((definition) =>
+function definitionsOf(count: number): Definition[] {
+  while (defined.length < count) defined.push(define(defined.length));
+  return defined.slice(0, count);
+}
+
+function protocols(definitions: readonly Definition[]): ReturnType<typeof implement> {
+  return definitions.flatMap((definition) =>
     implement([definition], {
       state: () => ({ messages: 0, bytes: 0 }),
       on: {
@@ -55,23 +61,24 @@ function protocols(count: number): ReturnType<typeof implement> {
 
 /** Heddle's typed layer: the same work as declared messages, schemas and handlers. */
 export const heddleTyped: BenchPeer = {
-  async serve() {
+  async serve(count) {
     const options = { clientId: "bench/1", listen: "127.0.0.1:0", ...MANY };
     const key = generateSecretKey();
-    const server = new Server({ ...options, key, protocols: protocols(CHANNELS) });
+    const server = new Server({ ...options, key, protocols: protocols(definitionsOf(count)) });
     await server.start();
     return server.enode;
   },
 
   async client(enode, count): Promise<Client> {
     const key = generateSecretKey();
-    const server = new Server({ clientId: "bench/1", key, protocols: protocols(count) });
+    const definitions = definitionsOf(count);
+    const server = new Server({ clientId: "bench/1", key, protocols: protocols(definitions) });
     await server.start();
     return {
       async connect() {
         const peer = await server.dial(enode);
         const contexts: ContextOf<Definition, unknown>[] = await Promise.all(
-          definitions.slice(0, count).map((definition) => peer.protocol(definition)),
+          definitions.map((definition) => peer.protocol(definition)),
         );
         const at = (channel: number): ContextOf<Definition, unknown> => {
           const context = contexts[channel];

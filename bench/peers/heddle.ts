@@ -3,7 +3,6 @@ import { Server } from "@heddle/p2p";
 import type { Message, MessageReadWriter, Protocol, SessionUpgrade } from "@heddle/p2p";
 import { text, tuple, uint } from "@heddle/protocol";
 
-import { CHANNELS } from "./peer.ts";
 import type { BenchPeer, Client, Count, Link } from "./peer.ts";
 
 /** The codes of a bench protocol; `geth/bench.go` and every other stack have the same. */
@@ -20,8 +19,8 @@ export const MANY = { maxPeers: 5_000, dialRatio: 5_000 } as const;
 export function heddleOver(session?: SessionUpgrade): BenchPeer {
   const common = { clientId: "bench/1", ...(session === undefined ? {} : { session }) };
   return {
-    async serve() {
-      const protocols = channels(CHANNELS, (_n, rw) => answer(rw));
+    async serve(count) {
+      const protocols = channels(count, (_n, rw) => answer(rw));
       const key = generateSecretKey();
       const server = new Server({ ...common, ...MANY, key, listen: "127.0.0.1:0", protocols });
       await server.start();

@@ -7,7 +7,6 @@ import type { Libp2p } from "libp2p";
 
 import { answerFrames, frame, FrameCaller, FrameReader, linkOf } from "./framing.ts";
 import type { SendFrame } from "./framing.ts";
-import { CHANNELS } from "./peer.ts";
 import type { BenchPeer, Client } from "./peer.ts";
 
 // yamux 8 takes this from Node 22; where it is missing, the streams could not be opened at all.
@@ -51,9 +50,9 @@ function receive(stream: Stream, reader: FrameReader): void {
 
 /** js-libp2p: TCP, Noise, yamux, and one long-lived stream per protocol with length-prefixed frames. */
 export const libp2p: BenchPeer = {
-  async serve() {
+  async serve(count) {
     const node = await createNode(["/ip4/127.0.0.1/tcp/0"]);
-    for (let n = 0; n < CHANNELS; n += 1) {
+    for (let n = 0; n < count; n += 1) {
       await node.handle(`/bench/${n}`, (stream) => {
         receive(stream, new FrameReader(answerFrames(sender(stream))));
       });

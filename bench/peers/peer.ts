@@ -11,7 +11,7 @@ export interface Link {
   /**
    * Sends one message the way users of this stack would, unanswered.
    *
-   * @param channel - 0 to 7: which of the protocols on this connection
+   * @param channel - from 0: which of the protocols on this connection
    * @returns what to wait for before the next message, if the stack says so
    */
   send(channel: number, payload: Prepared): Promise<unknown> | undefined;
@@ -32,10 +32,10 @@ export interface Client {
 
 /** A stack under measurement: everything the two processes need to know of it. */
 export interface BenchPeer {
-  /** Listens on loopback; resolves with what {@link client} needs to find it. */
-  serve(): Promise<string>;
+  /** Listens on loopback with so many protocols; resolves with what {@link client} needs to find it. */
+  serve(channels: number): Promise<string>;
   client(address: string, channels: number): Promise<Client> | Client;
 }
 
-/** How many protocols there are for the work that runs several on one connection. */
+/** How many protocols are served on each connection, but where their number is what is measured. */
 export const CHANNELS = 8;

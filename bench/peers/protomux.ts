@@ -8,7 +8,6 @@ import type { ProtomuxChannel, ProtomuxMessage } from "protomux";
 
 import { answerFrames, FrameCaller, linkOf } from "./framing.ts";
 import type { SendFrame } from "./framing.ts";
-import { CHANNELS } from "./peer.ts";
 import type { BenchPeer, Client } from "./peer.ts";
 
 const BATCH_BYTES = 64 * 1024;
@@ -77,8 +76,8 @@ function open(
 
 /** protomux over `@hyperswarm/secret-stream` over `node:net`. */
 export const protomux: BenchPeer = {
-  async serve() {
-    const server = createServer({ noDelay: true }, (socket) => accept(socket));
+  async serve(count) {
+    const server = createServer({ noDelay: true }, (socket) => accept(socket, count));
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
     return String((server.address() as AddressInfo).port);
@@ -110,12 +109,12 @@ export const protomux: BenchPeer = {
   },
 };
 
-function accept(socket: Socket): void {
+function accept(socket: Socket, count: number): void {
   const stream = new SecretStream(false, socket);
   stream.on("error", () => socket.destroy());
   const mux = new Protomux(stream);
   const corker = new Corker(mux);
-  for (let n = 0; n < CHANNELS; n += 1) {
+  for (let n = 0; n < count; n += 1) {
     mux.pair({ protocol: `bench${n}` }, () => {
       let send: SendFrame = () => undefined;
       const answer = answerFrames((code, payload) => send(code, payload));

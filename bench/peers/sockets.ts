@@ -66,5 +66,9 @@ function over(kind: Kind): BenchPeer {
 }
 
 function pipe(socket: Socket): Pipe {
-  return { write: (bytes) => socket.write(bytes), drained: () => once(socket, "drain") };
+  return {
+    write: (bytes) => socket.write(bytes),
+    isFull: () => socket.writableNeedDrain,
+    drained: () => once(socket, "drain"),
+  };
 }
