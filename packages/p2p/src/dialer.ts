@@ -31,9 +31,12 @@ export interface DialerHost {
   dialed(node: Enode, error: DialError | undefined): void;
 }
 
+const ABORTED = "the dial was aborted";
+
 interface Dialing {
-  readonly outcome: Promise<LivePeer>;
+  readonly node: Enode;
   readonly controller: AbortController;
+  readonly outcome: Promise<LivePeer>;
   /** How many callers still want it. */
   callers: number;
 }
@@ -59,9 +62,10 @@ export class Dialer {
   async dial(node: Enode, signal?: AbortSignal): Promise<LivePeer> {
     const existing = this.#host.peerOf(node.id);
     if (existing !== undefined) return existing;
+    if (signal?.aborted === true) throw abortedError(signal);
     const dialing = this.#dialing.get(toHex(node.id)) ?? this.#start(node);
     dialing.callers += 1;
-    return signal === undefined ? dialing.outcome : waitFor(dialing, signal);
+    return signal === undefined ? dialing.outcome : this.#waitFor(dialing, signal);
   }
 
   /** Resolves when the dial of this node that is under way, if any, has come to its end. */
@@ -70,30 +74,67 @@ export class Dialer {
   }
 
   #start(node: Enode): Dialing {
-    const key = toHex(node.id);
     const controller = new AbortController();
-    const outcome = this.#dial(node, controller.signal).finally(() => this.#dialing.delete(key));
-    const dialing = { outcome, controller, callers: 0 };
-    this.#dialing.set(key, dialing);
+    const dialing: Dialing = {
+      node,
+      controller,
+      // Later, so that whoever dials again when told of the outcome finds this dial, or its end.
+      outcome: Promise.resolve().then(() => this.#dial(dialing)),
+      callers: 0,
+    };
+    this.#dialing.set(toHex(node.id), dialing);
     return dialing;
   }
 
-  async #dial(node: Enode, signal: AbortSignal): Promise<LivePeer> {
+  /** Whoever dials the node from here on starts anew. */
+  #forget(dialing: Dialing): void {
+    const key = toHex(dialing.node.id);
+    if (this.#dialing.get(key) === dialing) this.#dialing.delete(key);
+  }
+
+  /** One caller's view of a dial: its signal ends the dial itself only when nobody else wants it. */
+  #waitFor(dialing: Dialing, signal: AbortSignal): Promise<LivePeer> {
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => {
+        dialing.callers -= 1;
+        if (dialing.callers > 0) {
+          reject(abortedError(signal));
+          return;
+        }
+        // Before it is aborted: what follows from that may dial again.
+        this.#forget(dialing);
+        dialing.controller.abort(new Disconnect(DisconnectReason.requested, ABORTED));
+      };
+      const leave = (): void => signal.removeEventListener("abort", onAbort);
+      signal.addEventListener("abort", onAbort, { once: true });
+      dialing.outcome.finally(leave).then(resolve, reject);
+    });
+  }
+
+  async #dial(dialing: Dialing): Promise<LivePeer> {
+    const { node, controller } = dialing;
     const { counters } = this.#host;
     try {
-      this.#check(node);
-      const decided = this.#host.inboundDecided(node.id);
-      if (decided !== undefined) await unlessAborted(decided, signal);
-      const peer = this.#host.peerOf(node.id) ?? (await this.#connect(node, signal));
+      const peer = await this.#reach(node, controller.signal);
+      this.#forget(dialing);
       counters.dials.succeeded += 1;
       this.#host.dialed(node, undefined);
       return peer;
     } catch (error) {
       const failure = this.#dialError(node, error);
+      this.#forget(dialing);
       increment(counters.dials.failed, failure.phase);
       this.#host.dialed(node, failure);
       throw failure;
     }
+  }
+
+  async #reach(node: Enode, signal: AbortSignal): Promise<LivePeer> {
+    signal.throwIfAborted();
+    this.#check(node);
+    const decided = this.#host.inboundDecided(node.id);
+    if (decided !== undefined) await unlessAborted(decided, signal);
+    return this.#host.peerOf(node.id) ?? (await this.#connect(node, signal));
   }
 
   #check(node: Enode): void {
@@ -179,20 +220,8 @@ export class Dialer {
   }
 }
 
-/** One caller's view of a dial: its signal ends the dial itself only when nobody else wants it. */
-function waitFor(dialing: Dialing, signal: AbortSignal): Promise<LivePeer> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => {
-      const reason = new Disconnect(DisconnectReason.requested, "the dial was aborted");
-      dialing.callers -= 1;
-      if (dialing.callers === 0) dialing.controller.abort(reason);
-      else reject(new DialError(reason.message, "dial", reason.reason, "local", signal.reason));
-    };
-    const leave = (): void => signal.removeEventListener("abort", onAbort);
-    dialing.outcome.finally(leave).then(resolve, reject);
-    if (signal.aborted) onAbort();
-    else signal.addEventListener("abort", onAbort, { once: true });
-  });
+function abortedError(signal: AbortSignal): DialError {
+  return new DialError(ABORTED, "dial", DisconnectReason.requested, "local", signal.reason);
 }
 
 /** Rejects with the signal's reason even if `work` pays no heed to it; what comes too late is discarded. */
