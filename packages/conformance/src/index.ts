@@ -1,2 +1,15 @@
-/** The version of this package's wire table. */
-export const VERSION = 1;
+export type { Case, Expectation, Verdict } from "./case.ts";
+export { CASES } from "./cases/index.ts";
+export { main } from "./cli.ts";
+export type { Outcome } from "./outcome.ts";
+export { targetProtocols } from "./protocols.ts";
+export { formatDeviations, formatHeading, formatResult, formatSummary } from "./report.ts";
+export {
+  runConformance,
+  selectCases,
+  UnreachableError,
+  type CaseResult,
+  type ConformanceOptions,
+  type ConformanceReport,
+} from "./runner.ts";
+export type { Connect } from "./wire.ts";

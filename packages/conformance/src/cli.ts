@@ -1,0 +1,60 @@
+import { writeFile } from "node:fs/promises";
+import { parseArgs } from "node:util";
+
+import { EnodeError } from "@heddle/identity";
+
+import { formatHeading, formatResult, formatSummary } from "./report.ts";
+import { runConformance, UnreachableError } from "./runner.ts";
+
+const USAGE = "usage: conformance ENODE [--only PATTERN] [--slow] [--json FILE]\n";
+
+/** Where the command line writes. */
+export interface Output {
+  write(text: string): unknown;
+}
+
+/**
+ * The command line: runs the suite against the node it is given and prints the table.
+ *
+ * @returns the exit code: 0, or 1 after a failure, or 2 when there was nothing to test
+ */
+export async function main(args: readonly string[], out: Output, err: Output): Promise<number> {
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        only: { type: "string" },
+        json: { type: "string" },
+        slow: { type: "boolean", default: false },
+      },
+    });
+    const [enode] = positionals;
+    if (enode === undefined || positionals.length > 1) {
+      err.write(USAGE);
+      return 2;
+    }
+    out.write(`${formatHeading()}\n`);
+    const report = await runConformance(enode, {
+      slow: values.slow,
+      ...(values.only === undefined ? {} : { only: values.only }),
+      onResult: (result) => void out.write(`${formatResult(result)}\n`),
+    });
+    out.write(`${formatSummary(report)}\n`);
+    if (values.json !== undefined) {
+      await writeFile(values.json, `${JSON.stringify(report, undefined, 2)}\n`);
+    }
+    return report.counts.fail > 0 ? 1 : 0;
+  } catch (error) {
+    if (!isExplained(error)) throw error;
+    err.write(`conformance: ${error.message}\n${error instanceof UnreachableError ? "" : USAGE}`);
+    return 2;
+  }
+}
+
+/** Errors of the user's, which no stack trace explains better: a bad URL, a bad option, nobody there. */
+function isExplained(error: unknown): error is Error {
+  if (error instanceof UnreachableError || error instanceof EnodeError) return true;
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  return code.startsWith("ERR_PARSE_ARGS");
+}

@@ -1,0 +1,171 @@
+import { bytesEqual, encodeRlp } from "@heddle/identity";
+import { decodeDisconnect } from "@heddle/p2p";
+import type { Capability } from "@heddle/p2p";
+
+import { Base } from "./hello.ts";
+import type { RemoteHello } from "./hello.ts";
+import { accepted, hex, refused, silent, wrong } from "./outcome.ts";
+import type { Outcome } from "./outcome.ts";
+import { LENGTHS } from "./protocols.ts";
+import type { RawSession, Received } from "./session.ts";
+import type { End } from "./wire.ts";
+
+/** A shared protocol's place among the message ids, by the specification's rules. */
+export interface Place extends Capability {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** RLP of the empty list, the payload of Ping and Pong. */
+export const EMPTY_LIST: Uint8Array = Uint8Array.of(0xc0);
+
+/** An active session: Hellos are exchanged, and any message may come. */
+export class Link {
+  readonly session: RawSession;
+  readonly hello: RemoteHello;
+  /** Shared protocols whose lengths are known, in the order of their message ids. */
+  readonly places: readonly Place[];
+  readonly waitMs: number;
+  #pongs = 0;
+
+  constructor(options: {
+    session: RawSession;
+    hello: RemoteHello;
+    offer: readonly Capability[];
+    waitMs: number;
+  }) {
+    this.session = options.session;
+    this.hello = options.hello;
+    this.waitMs = options.waitMs;
+    this.places = placesOf(options.offer, options.hello.capabilities);
+  }
+
+  /** Pongs read so far. */
+  get pongs(): number {
+    return this.#pongs;
+  }
+
+  /** The place of a shared protocol. @throws Error when it is not shared */
+  place(name: string): Place {
+    const place = this.places.find((candidate) => candidate.name === name);
+    if (place === undefined) throw new Error(`${name} is not shared`);
+    return place;
+  }
+
+  /** Sends a message of a shared protocol. */
+  send(name: string, code: number, payload: Uint8Array): Promise<void> {
+    return this.session.send(this.place(name).offset + code, payload);
+  }
+
+  /** Sends a Ping. */
+  ping(): Promise<void> {
+    return this.session.send(Base.ping, EMPTY_LIST);
+  }
+
+  /**
+   * Reads until a message comes that is waited for; Pings are answered, the node's own messages skipped.
+   *
+   * @returns the message, or how it ended, or undefined when neither came in time
+   */
+  async next(
+    isWanted: (message: Received) => boolean,
+    ms: number = this.waitMs,
+  ): Promise<Received | { reason: number } | End | undefined> {
+    const deadline = Date.now() + ms;
+    for (;;) {
+      const message = await this.session.read(Math.max(0, deadline - Date.now()));
+      if (message === undefined || typeof message === "string") return message;
+      if (message.msgId === Base.pong) this.#pongs += 1;
+      if (isWanted(message)) return message;
+      if (message.msgId === Base.disconnect) return { reason: decodeDisconnect(message.payload) };
+      if (message.msgId === Base.ping) await this.session.send(Base.pong, EMPTY_LIST);
+    }
+  }
+
+  /** Waits for proof that the node took what was sent, or for the end. */
+  async outcome(
+    isProof: (message: Received) => boolean,
+    proof: string,
+    ms: number = this.waitMs,
+  ): Promise<Outcome> {
+    const answer = await this.next(isProof, ms);
+    if (answer === undefined) return silent(ms);
+    if (typeof answer === "string") return refused(answer);
+    if ("reason" in answer) return refused("disconnect", answer.reason);
+    return accepted(proof);
+  }
+
+  /** Sends a Ping: a Pong proves that the connection goes on. */
+  async alive(proof = "the connection goes on: Ping is answered"): Promise<Outcome> {
+    await this.ping();
+    return this.outcome(({ msgId }) => msgId === Base.pong, proof);
+  }
+
+  /** Waits for the end; whatever comes before it, other than Disconnect, is skipped. */
+  end(ms: number = this.waitMs): Promise<Outcome> {
+    return this.outcome(() => false, "", ms);
+  }
+
+  /**
+   * Sends a payload by `echo` (or to an even code of `wide`) and waits for it on the next message id: proof of the
+   * offset, of the bytes and of the order. A return under another id is an error of the node's.
+   */
+  async echo(payload: Uint8Array, name = "echo", code = 0): Promise<Outcome> {
+    const msgId = this.place(name).offset + code;
+    await this.session.send(msgId, payload);
+    return this.returned(payload, msgId + 1);
+  }
+
+  /** Waits for a payload on a message id. */
+  async returned(payload: Uint8Array, msgId: number): Promise<Outcome> {
+    let stray: Received | undefined;
+    const answer = await this.next((message) => {
+      const isMessage = message.msgId >= 0x10 && bytesEqual(message.payload, payload);
+      if (isMessage && message.msgId !== msgId) stray = message;
+      return isMessage;
+    });
+    if (stray !== undefined) {
+      return wrong(`returned under message id ${hex(stray.msgId)}, not ${hex(msgId)}`);
+    }
+    if (answer === undefined) return silent(this.waitMs);
+    if (typeof answer === "string") return refused(answer);
+    if ("reason" in answer) return refused("disconnect", answer.reason);
+    return accepted(`${payload.length} bytes returned under ${hex(msgId)}`);
+  }
+}
+
+/** A payload that is valid RLP, and that no other case sends. */
+export function token(length = 16): Uint8Array {
+  const bytes = new Uint8Array(length);
+  for (let at = 0; at < length; at += 65_536) {
+    crypto.getRandomValues(bytes.subarray(at, at + 65_536));
+  }
+  return encodeRlp(bytes);
+}
+
+/**
+ * The places that the specification gives to what both sides have: highest version of a name, names in byte order,
+ * compact from 0x10 on.
+ *
+ * @see devp2p rlpx.md §Message ID-based Multiplexing
+ */
+export function placesOf(
+  ours: readonly Capability[],
+  theirs: readonly Capability[],
+): readonly Place[] {
+  const best = new Map<string, number>();
+  for (const { name, version } of ours) {
+    const isShared = theirs.some((other) => other.name === name && other.version === version);
+    if (isShared) best.set(name, Math.max(version, best.get(name) ?? 0));
+  }
+  const places: Place[] = [];
+  let offset = 0x10;
+  for (const name of [...best.keys()].sort()) {
+    const length = LENGTHS[name];
+    // Behind a protocol of unknown length no place is known.
+    if (length === undefined) break;
+    places.push({ name, version: best.get(name) ?? 0, offset, length });
+    offset += length;
+  }
+  return places;
+}
