@@ -9,8 +9,10 @@ export interface Options {
   readonly isQuick: boolean;
   /** Works whose name this matches. */
   readonly only: RegExp;
+  readonly isForAllWorks: boolean;
   /** Stacks by name, in the order of the table. */
   readonly peers: readonly string[];
+  readonly isForAllPeers: boolean;
   /** File for the result as JSON. */
   readonly json: string | undefined;
   /** The table of README.md is to be rewritten. */
@@ -30,7 +32,8 @@ export const USAGE = `usage: bench [options]
   --json FILE      write the result as JSON, too
   --readme         rewrite what stands between the markers of bench/README.md
   --plots          measure how cost grows, and write bench/plots/*.svg, instead of the table
-  --profile        measure where the time of a 16-byte message goes, instead of the table
+  --profile        measure where the time goes, of 16-byte messages if --only does not say otherwise,
+                   instead of the table
   --help           say this`;
 
 /**
@@ -56,7 +59,9 @@ export function parseOptions(args: readonly string[]): Options {
   return {
     isQuick: values.quick,
     only: readPattern(values.only),
+    isForAllWorks: values.only === "",
     peers: readPeers(values.peers),
+    isForAllPeers: values.peers === "",
     json: values.json,
     isForReadme: values.readme,
     isForPlots: values.plots,

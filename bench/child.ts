@@ -7,11 +7,34 @@ import { createInterface } from "node:readline";
 import { Driver } from "./drive.ts";
 import type { Command } from "./drive.ts";
 import { nodePeers } from "./peers/index.ts";
+import { Profiler } from "./profiler.ts";
 
 const [, , name = "", role, argument = ""] = process.argv;
 
 function emit(line: object): void {
   process.stdout.write(`${JSON.stringify(line)}\n`);
+}
+
+/** What both roles understand. */
+type Own =
+  | { do: "usage"; gc?: boolean }
+  | { do: "profile-start" }
+  | { do: "profile-stop"; file: string };
+
+const profiler = new Profiler();
+
+async function execute(line: Command | Own): Promise<object> {
+  if (line.do === "usage") return usage(line.gc === true);
+  if (line.do === "profile-start") {
+    await profiler.start();
+    return {};
+  }
+  if (line.do === "profile-stop") {
+    await profiler.stop(line.file);
+    return {};
+  }
+  if (driver === undefined) throw new Error(`${line.do} is for the driver`);
+  return driver.execute(line);
 }
 
 /** CPU time of this process so far, and what it holds, after a collection if asked. */
@@ -28,11 +51,8 @@ const driver = role === "drive" ? new Driver(peer, argument) : undefined;
 emit({ address: driver === undefined ? await peer.serve(Number(argument)) : argument });
 
 for await (const text of createInterface({ input: process.stdin })) {
-  const line = JSON.parse(text) as Command | { do: "usage"; gc?: boolean };
   try {
-    if (line.do === "usage") emit(usage(line.gc === true));
-    else if (driver === undefined) emit({ error: `${line.do} is for the driver` });
-    else emit(await driver.execute(line));
+    emit(await execute(JSON.parse(text) as Command | Own));
   } catch (error) {
     emit({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
   }

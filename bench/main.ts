@@ -4,12 +4,20 @@ import { parseOptions, USAGE } from "./args.ts";
 import type { Options } from "./args.ts";
 import { FULL, QUICK } from "./effort.ts";
 import { Field, findStacks } from "./field.ts";
+import { drawPlots } from "./plots.ts";
+import { runProfiles } from "./profile.ts";
 import { renderMachine, rewriteReadme } from "./readme.ts";
 import { describeMachine, toResult } from "./result.ts";
 import { groupByWork, renderTable, toLines } from "./table.ts";
 import type { Line } from "./table.ts";
 import { renderVerdicts } from "./targets.ts";
 import { works } from "./works.ts";
+
+/** Whose small messages are looked into if nobody else is asked for. */
+const PROFILED = ["heddle", "heddle-typed", "null-session"];
+
+/** Whose cost is drawn if nobody else is asked for. */
+const DRAWN = ["heddle", "geth", "null-session"];
 
 function say(text: string): void {
   process.stderr.write(`${text}\n`);
@@ -39,9 +47,31 @@ async function runTable(options: Options): Promise<void> {
   if (options.isForReadme) await rewriteReadme({ machine: renderMachine(machine), table, targets });
 }
 
+async function runProfile(options: Options): Promise<void> {
+  const effort = options.isQuick ? QUICK : FULL;
+  const isInNode = (name: string): boolean => name !== "geth";
+  const peers = options.isForAllPeers ? PROFILED : options.peers.filter(isInNode);
+  const stacks = await findStacks(peers, say);
+  const wanted = options.isForAllWorks ? /^oneway-16B$/ : options.only;
+  const stages: string[] = [];
+  for (const work of works.filter(({ name, kind }) => kind !== "idle" && wanted.test(name))) {
+    stages.push(`${work.name}:\n\n${await runProfiles(stacks, work, effort, say)}`);
+  }
+  const machine = renderMachine(describeMachine(effort.name));
+  console.log(`${stages.join("\n\n")}\n\n${machine}`);
+  if (options.isForReadme) await rewriteReadme({ stages: [machine, ...stages].join("\n\n") });
+}
+
+async function runPlots(options: Options): Promise<void> {
+  const names = options.isForAllPeers ? DRAWN : options.peers;
+  await drawPlots(names, options.isQuick ? QUICK : FULL, say);
+}
+
 async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2));
   if (options.isHelp) console.log(USAGE);
+  else if (options.isForProfile) await runProfile(options);
+  else if (options.isForPlots) await runPlots(options);
   else await runTable(options);
 }
 

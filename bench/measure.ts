@@ -82,7 +82,16 @@ export async function measureIdle(stack: Stack, work: Work, effort: Effort): Pro
   return { figure: (after - before) / count, driveUs: 0, serveUs: 0 };
 }
 
-async function hold(pair: ProcessPair, work: Work, clients: number): Promise<number> {
+/** Connects that many more clients and leaves them alone. */
+export async function holdMore(pair: ProcessPair, clients: number): Promise<void> {
+  await hold(pair, { command: () => ({ do: "hold", inFlight: 8 }) }, clients);
+}
+
+async function hold(
+  pair: ProcessPair,
+  work: Pick<Work, "command">,
+  clients: number,
+): Promise<number> {
   await prepareClients(pair, clients);
   return (await pair.tell(work.command(NO_END_MS), PREPARE_TIMEOUT_MS)).count;
 }

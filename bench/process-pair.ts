@@ -104,6 +104,21 @@ export class ProcessPair implements AsyncDisposable {
     return Number(usage["rssKiB"]);
   }
 
+  /** Samples where both processes spend their time; only those of Node can. */
+  async startProfile(): Promise<void> {
+    await Promise.all(
+      [this.#drive, this.#serve].map((end) => end.ask({ do: "profile-start" }, USAGE_TIMEOUT_MS)),
+    );
+  }
+
+  /** Ends what {@link startProfile} began and has the profiles written. */
+  async stopProfile({ drive, serve }: { drive: string; serve: string }): Promise<void> {
+    await Promise.all([
+      this.#drive.ask({ do: "profile-stop", file: drive }, USAGE_TIMEOUT_MS),
+      this.#serve.ask({ do: "profile-stop", file: serve }, USAGE_TIMEOUT_MS),
+    ]);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#drive[Symbol.asyncDispose]();
     await this.#serve[Symbol.asyncDispose]();
