@@ -13,6 +13,7 @@ import type {
   RequestNames,
 } from "./context.ts";
 import type { AnyDefinition } from "./definition.ts";
+import { withDefinition } from "./definition-of.ts";
 import { isEnd } from "./errors.ts";
 import { shakeHands } from "./handshake.ts";
 import type { AnyHandshake } from "./handshake.ts";
@@ -140,7 +141,7 @@ function compile(plan: Plan, behaviour: Behaviour): Protocol {
       return context === undefined ? undefined : behaviour.peerInfo?.(context);
     };
   }
-  return protocol;
+  return withDefinition(protocol, plan.definition);
 }
 
 async function* nothing(): AsyncGenerator<never> {}

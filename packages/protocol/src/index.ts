@@ -17,6 +17,7 @@ export type {
 } from "./context.ts";
 export { anyVersion, defineProtocol, extendProtocol } from "./definition.ts";
 export type { AnyDefinition, Extended, NotifyNamesOf, ProtocolDefinition } from "./definition.ts";
+export { definitionOf } from "./definition-of.ts";
 export { BadReply, HandlerError, PeerGone, RequestError, RequestTimeout } from "./errors.ts";
 export { implement } from "./implement.ts";
 export type {

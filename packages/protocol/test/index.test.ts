@@ -27,6 +27,7 @@ test("the package exports these names", () => {
       "codeTable",
       "createSchema",
       "defineProtocol",
+      "definitionOf",
       "describeShape",
       "extendProtocol",
       "fixedBytes",
