@@ -1,4 +1,4 @@
-import { isSecretKey, parseEnode } from "@heddle/identity";
+import { formatEnode, isSecretKey, parseEnode } from "@heddle/identity";
 import type { Enode, Enr } from "@heddle/identity";
 
 import { validateProtocols } from "./capability.ts";
@@ -7,57 +7,16 @@ import { systemClock } from "./clock.ts";
 import type { Clock } from "./clock.ts";
 import { FLOW_CAPABILITY } from "./flow.ts";
 import { encodeHello, MAX_HELLO_SIZE, PROTOCOL_VERSION } from "./hello.ts";
-import { silentLogger } from "./logger.ts";
+import { LOG_LEVELS, silentLogger } from "./logger.ts";
 import type { Logger } from "./logger.ts";
-import type { PeerLimits } from "./peer.ts";
+import { boolean, callable, integer, listOf, show, withMethods } from "./option.ts";
+import { createLimits } from "./limits.ts";
+import type { ServerLimits } from "./limits.ts";
 import type { Protocol } from "./protocol.ts";
 import { rlpxUpgrade } from "./rlpx-session.ts";
 import type { SessionUpgrade } from "./session.ts";
 import type { StreamAddress, Transport } from "./stream.ts";
 import { tcpTransport } from "./tcp.ts";
-
-/** Bounds of a server; times in milliseconds, sizes in bytes. Every one has a default. */
-export interface ServerLimits extends PeerLimits {
-  /** From the first byte to the end of the Hello exchange. */
-  readonly handshakeTimeoutMs: number;
-  /** Until the transport is connected. */
-  readonly dialTimeoutMs: number;
-  /** Inbound connections whose handshake is not done; the oldest gives way to a new one. */
-  readonly maxPendingHandshakes: number;
-  /** Dials under way at once that nobody asked for by name. */
-  readonly maxPendingDials: number;
-  readonly writeTimeoutMs: number;
-  /** One inbound connection per address (IPv6: per /64) in this time; loopback is exempt. */
-  readonly inboundThrottleMs: number;
-  /** A candidate is not dialed again before this has passed. */
-  readonly dialHistoryMs: number;
-  /** The first and the longest wait of `maintain` between two attempts. */
-  readonly redialMinMs: number;
-  readonly redialMaxMs: number;
-}
-
-/** Default bounds; go-ethereum's where it has one. */
-export const DEFAULT_LIMITS: ServerLimits = {
-  handshakeTimeoutMs: 5_000,
-  dialTimeoutMs: 15_000,
-  maxPendingHandshakes: 50,
-  maxPendingDials: 50,
-  writeTimeoutMs: 20_000,
-  drainTimeoutMs: 2_000,
-  graceMs: 5_000,
-  pingIntervalMs: 15_000,
-  idleTimeoutMs: 30_000,
-  stallTimeoutMs: 30_000,
-  inboundThrottleMs: 30_000,
-  dialHistoryMs: 35_000,
-  redialMinMs: 1_000,
-  redialMaxMs: 300_000,
-  inboxMessages: 16_384,
-  inboxBytes: 4 * 1024 * 1024,
-  connectionBytes: 8 * 1024 * 1024,
-  highWaterMark: 256 * 1024,
-  maxQueued: 32 * 1024 * 1024,
-};
 
 /** How a server is made. Only `key` and `clientId` have no default. */
 export interface ServerOptions {
@@ -111,8 +70,8 @@ export interface ServerConfig {
 }
 
 const MAX_CLIENT_ID_BYTES = 512;
-const MAX_TIMER_MS = 2 ** 31 - 1;
 const MAX_PEERS = 1_000_000;
+const CLOCK_METHODS = ["now", "wallNow", "setTimeout", "clearTimeout"] as const;
 
 /**
  * Checks options and fills in defaults.
@@ -120,33 +79,29 @@ const MAX_PEERS = 1_000_000;
  * @throws TypeError, RangeError naming the option, what was expected and what came
  */
 export function createConfig(options: ServerOptions): ServerConfig {
-  const protocols = Object.freeze([...(options.protocols ?? [])]);
-  const logger = options.logger ?? silentLogger;
-  checkKey(options.key);
-  checkClientId(options.clientId);
+  const { key, clientId } = options;
+  const logger = withMethods("logger", options.logger ?? silentLogger, LOG_LEVELS);
+  checkKey(key);
+  checkClientId(clientId);
+  const protocols = listOf("protocols", options.protocols, toProtocol);
   checkProtocols(protocols, logger);
-  checkHello(options.clientId, protocols);
-  const maxPeers = integer("maxPeers", options.maxPeers ?? 50, 0, MAX_PEERS);
-  const dialRatio = integer("dialRatio", options.dialRatio ?? 3, 1, MAX_PEERS);
-  const maxDialed = maxPeers === 0 ? 0 : Math.max(1, Math.floor(maxPeers / dialRatio));
+  checkHello(clientId, protocols);
   return Object.freeze({
-    key: Uint8Array.from(options.key),
-    clientId: options.clientId,
+    key: Uint8Array.from(key),
+    clientId,
     protocols,
     listen: parseListen(options.listen ?? false),
-    maxPeers,
-    maxDialed,
-    maxInbound: dialRatio === 1 ? maxPeers : maxPeers - maxDialed,
-    trusted: Object.freeze((options.trusted ?? []).map(toEnode)),
-    allow: options.allow === undefined ? undefined : CidrList.parse(options.allow),
-    candidates: Object.freeze([...(options.candidates ?? [])]),
-    transport: options.transport ?? tcpTransport,
-    session: options.session ?? rlpxUpgrade,
-    flowControl: options.flowControl ?? true,
+    ...createCaps(options),
+    trusted: listOf("trusted", options.trusted, toTrusted),
+    allow: options.allow === undefined ? undefined : toCidrList(options.allow),
+    candidates: listOf("candidates", options.candidates, toSource),
+    transport: withMethods("transport", options.transport ?? tcpTransport, ["listen", "dial"]),
+    session: callable("session", options.session ?? rlpxUpgrade),
+    flowControl: boolean("flowControl", options.flowControl ?? true),
     limits: createLimits(options.limits ?? {}),
     logger,
-    clock: options.clock ?? systemClock,
-    random: options.random ?? Math.random,
+    clock: withMethods("clock", options.clock ?? systemClock, CLOCK_METHODS),
+    random: callable("random", options.random ?? Math.random),
   });
 }
 
@@ -165,23 +120,66 @@ export function parseListen(listen: string | false): StreamAddress | undefined {
   const port = Number(match?.[3]);
   if (match === null || port > 65_535) {
     throw new TypeError(
-      `listen: expected "HOST:PORT", ":PORT" or false with a port from 0 to 65535, got ${JSON.stringify(listen)}`,
+      `listen: expected "HOST:PORT", ":PORT" or false with a port from 0 to 65535, got ${show(listen)}`,
     );
   }
   const host = match[1] ?? match[2];
   return { host: host === undefined || host === "" ? "::" : host, port };
 }
 
+type Caps = Pick<ServerConfig, "maxPeers" | "maxDialed" | "maxInbound">;
+
+function createCaps(options: ServerOptions): Caps {
+  const maxPeers = integer("maxPeers", options.maxPeers ?? 50, 0, MAX_PEERS);
+  const dialRatio = integer("dialRatio", options.dialRatio ?? 3, 1, MAX_PEERS);
+  const maxDialed = maxPeers === 0 ? 0 : Math.max(1, Math.floor(maxPeers / dialRatio));
+  return { maxPeers, maxDialed, maxInbound: dialRatio === 1 ? maxPeers : maxPeers - maxDialed };
+}
+
+/** Whether given as a URL or as its parts, read as a URL: what is wrong with it is found the same way. */
+function toTrusted(node: string | Enode, name: string): Enode {
+  if (typeof node === "string") return named(name, () => parseEnode(node));
+  if (typeof node !== "object" || !(node?.id instanceof Uint8Array)) {
+    throw new TypeError(`${name}: expected an enode URL or its parts, got ${show(node)}`);
+  }
+  return named(name, () => parseEnode(formatEnode(node)));
+}
+
+function toProtocol(protocol: Protocol, name: string): Protocol {
+  return withMethods(name, protocol, ["run"]);
+}
+
+function toCidrList(ranges: readonly string[]): CidrList {
+  listOf("allow", ranges, (range, name) => named(name, () => CidrList.parse([range])));
+  return CidrList.parse(ranges);
+}
+
+function toSource<T>(source: AsyncIterable<T>, name: string): AsyncIterable<T> {
+  if (typeof source?.[Symbol.asyncIterator] === "function") return source;
+  throw new TypeError(`${name}: expected an async iterable of nodes, got ${show(source)}`);
+}
+
+/** Names the option in what its reader has to say about the value. */
+function named<T>(name: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new TypeError(`${name}: ${message}`, { cause: error });
+  }
+}
+
 function checkKey(key: unknown): void {
   if (!(key instanceof Uint8Array) || !isSecretKey(key)) {
-    const got = key instanceof Uint8Array ? `${key.length} bytes` : typeof key;
+    // What it is, never what it says: it may be the right key in the wrong form.
+    const got = key instanceof Uint8Array ? show(key) : typeof key;
     throw new TypeError(`key: expected a secp256k1 secret key of 32 bytes, got ${got}`);
   }
 }
 
 function checkClientId(clientId: unknown): void {
   if (typeof clientId !== "string" || clientId === "") {
-    throw new TypeError(`clientId: expected a non-empty string, got ${JSON.stringify(clientId)}`);
+    throw new TypeError(`clientId: expected a non-empty string, got ${show(clientId)}`);
   }
   const { length } = new TextEncoder().encode(clientId);
   if (length > MAX_CLIENT_ID_BYTES) {
@@ -196,9 +194,6 @@ function checkProtocols(protocols: readonly Protocol[], logger: Logger): void {
       throw new TypeError(
         `protocols: the name "${FLOW_CAPABILITY.name}" is taken by Heddle itself`,
       );
-    }
-    if (typeof protocol.run !== "function") {
-      throw new TypeError(`protocols: ${protocol.name}/${protocol.version} has no run function`);
     }
     checkRequires(protocol, protocols, []);
   }
@@ -240,33 +235,4 @@ function checkRequires(
     }
     for (const companion of companions) checkRequires(companion, all, [...path, label]);
   }
-}
-
-function createLimits(given: Partial<ServerLimits>): ServerLimits {
-  const limits: ServerLimits = { ...DEFAULT_LIMITS };
-  for (const [name, value] of Object.entries(given)) {
-    if (!Object.hasOwn(DEFAULT_LIMITS, name)) {
-      throw new TypeError(
-        `limits.${name}: no such limit; there are ${Object.keys(DEFAULT_LIMITS).join(", ")}`,
-      );
-    }
-    if (value === undefined) continue;
-    const most = name.endsWith("Ms") ? MAX_TIMER_MS : Number.MAX_SAFE_INTEGER;
-    Object.assign(limits, { [name]: integer(`limits.${name}`, value, 1, most) });
-  }
-  if (limits.redialMinMs > limits.redialMaxMs) {
-    throw new RangeError(
-      `limits.redialMinMs: expected at most redialMaxMs (${limits.redialMaxMs}), got ${limits.redialMinMs}`,
-    );
-  }
-  return Object.freeze(limits);
-}
-
-function integer(name: string, value: unknown, least: number, most: number): number {
-  if (typeof value !== "number" || !Number.isInteger(value) || value < least || value > most) {
-    throw new RangeError(
-      `${name}: expected an integer from ${least} to ${most}, got ${String(value)}`,
-    );
-  }
-  return value;
 }

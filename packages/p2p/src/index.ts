@@ -9,8 +9,7 @@ export type { Capability, ProtocolShape, SharedCapability } from "./capability.t
 export { MAX_MESSAGE_SIZE } from "./channel.ts";
 export { sleep, systemClock } from "./clock.ts";
 export type { Clock } from "./clock.ts";
-export { DEFAULT_LIMITS } from "./config.ts";
-export type { ServerConfig, ServerLimits, ServerOptions } from "./config.ts";
+export type { ServerConfig, ServerOptions } from "./config.ts";
 export { StreamEndedError } from "./connection.ts";
 export type { Count, ProtocolCounters, ServerCounters } from "./counters.ts";
 export {
@@ -44,6 +43,8 @@ export type { Hello } from "./hello.ts";
 export { collectMetrics } from "./info.ts";
 export type { ServerInfo } from "./info.ts";
 export { MESSAGE_OVERHEAD } from "./inbox.ts";
+export { DEFAULT_LIMITS } from "./limits.ts";
+export type { ServerLimits } from "./limits.ts";
 export { consoleLogger, pinoLogger, silentLogger } from "./logger.ts";
 export type { LogFields, Logger, LogLevel } from "./logger.ts";
 export type { Maintained, MaintainStatus } from "./maintain.ts";

@@ -434,6 +434,15 @@ describe("base protocol", () => {
     return { server, raw, run: await protocol.next() };
   }
 
+  test.each([-1, 256, 1.5, Number.NaN])(
+    "disconnect(%d) is refused and the connection lives",
+    async (reason) => {
+      const { nearPeer } = await connectScripted();
+      expect(() => nearPeer.disconnect(reason)).toThrow(RangeError);
+      expect(nearPeer.signal.aborted).toBe(false);
+    },
+  );
+
   test("ping is answered by pong with an empty list", async () => {
     const { raw } = await rawPeer();
     raw.send(BaseMessage.ping, encodeRlp([]));
