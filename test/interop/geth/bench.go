@@ -30,8 +30,6 @@ import (
 // The protocols of the benchmark, bench0 to bench7, and their codes: data that is only counted, the wish to know
 // the count, the count, a word.
 const (
-	sideBySideChannels = 8
-
 	sideBySideData  = 0
 	sideBySideMark  = 1
 	sideBySideCount = 2
@@ -130,10 +128,17 @@ func startBenchServer(listen string, protocols []p2p.Protocol) (*p2p.Server, err
 	return server, server.Start()
 }
 
-// benchServe is the receiving process: a whole p2p.Server.
-func benchServe([]string) error {
+// benchServe is the receiving process: a whole p2p.Server with as many protocols as the argument says.
+func benchServe(args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("want the number of protocols, got %q", args)
+	}
+	channels, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
 	log.SetDefault(log.NewLogger(slog.DiscardHandler))
-	server, err := startBenchServer("127.0.0.1:0", sideBySide(sideBySideChannels, countAndAnswer))
+	server, err := startBenchServer("127.0.0.1:0", sideBySide(channels, countAndAnswer))
 	if err != nil {
 		return err
 	}
