@@ -5,6 +5,7 @@ import type { ServerConfig } from "./config.ts";
 import { sleep } from "./clock.ts";
 import type { Dialer } from "./dialer.ts";
 import { FairMix } from "./fairmix.ts";
+import { DialHistory } from "./history.ts";
 import type { PeerSet } from "./peer-set.ts";
 
 /** What the candidate loop works with. */
@@ -23,9 +24,6 @@ const RECHECK_MS = 1_000;
 /** After so many unsuitable candidates in a row it pauses: a source may yield them without end. */
 const PASSED_OVER_PAUSE = 256;
 
-/** Candidates remembered as dialed lately; the oldest go first. */
-const MAX_HISTORY = 10_000;
-
 /**
  * Keeps the dialed share of the peers filled from the candidate sources, drawn from in turn.
  *
@@ -35,13 +33,17 @@ const MAX_HISTORY = 10_000;
 export class CandidateLoop {
   readonly #options: CandidateOptions;
   readonly #mix: FairMix<Enode | Enr>;
-  readonly #history = new Map<string, number>();
+  readonly #history: DialHistory;
   #dialing = 0;
   #wake: (() => void) | undefined;
 
   constructor(options: CandidateOptions) {
     this.#options = options;
     const { config, signal } = options;
+    this.#history = new DialHistory({
+      clock: config.clock,
+      windowMs: config.limits.dialHistoryMs,
+    });
     this.#mix = new FairMix({
       signal,
       onError: (error) => config.logger.warn("a candidate source failed", { error }),
@@ -105,19 +107,7 @@ export class CandidateLoop {
     if (node.tcpPort === 0 || bytesEqual(node.id, nodeId)) return false;
     if (peers.get(node.id) !== undefined || dialer.isDialing(node.id)) return false;
     if (config.allow !== undefined && !config.allow.contains(node.host)) return false;
-    return !this.#wasDialedLately(toHex(node.id));
-  }
-
-  #wasDialedLately(key: string): boolean {
-    const { config } = this.#options;
-    const now = config.clock.now();
-    for (const [oldest, at] of this.#history) {
-      if (now - at < config.limits.dialHistoryMs && this.#history.size < MAX_HISTORY) break;
-      this.#history.delete(oldest);
-    }
-    if (this.#history.has(key)) return true;
-    this.#history.set(key, now);
-    return false;
+    return this.#history.note(toHex(node.id));
   }
 
   #start(node: Enode): void {
