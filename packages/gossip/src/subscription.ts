@@ -1,0 +1,133 @@
+import type { Clock, Logger } from "@heddle/p2p";
+
+import { GossipError } from "./errors.ts";
+import type { GossipMessage } from "./message.ts";
+import { OrderBuffer } from "./order.ts";
+
+/** How a topic is followed. */
+export interface SubscribeOptions {
+  /** Each origin's messages in the order they were published; see `orderWaitMs`. */
+  readonly ordered?: boolean;
+  /** Messages that are held already come first. */
+  readonly replay?: boolean;
+  /** Our own messages, too. */
+  readonly own?: boolean;
+}
+
+/** Messages of a topic as they come, each once; iterating ends when it is closed. */
+export interface Subscription extends AsyncIterable<GossipMessage, undefined>, Disposable {
+  readonly topic: string;
+  /** Messages that wait to be taken. */
+  readonly queued: number;
+  /** Messages that came after their turn had been given up, and are not delivered (ordered only). */
+  readonly late: number;
+  /** Takes no more; what is queued can still be read. */
+  close(): void;
+}
+
+/** What a subscription is made with. */
+export interface SubscriptionParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly orderWaitMs: number;
+  readonly maxQueued: number;
+  readonly listener: ((message: GossipMessage) => void) | undefined;
+  readonly closed: (subscription: TopicSubscription) => void;
+}
+
+/** A {@link Subscription}, from the side that feeds it. */
+export class TopicSubscription implements Subscription {
+  readonly topic: string;
+  readonly wantsOwn: boolean;
+  readonly #parts: SubscriptionParts;
+  readonly #order: OrderBuffer | undefined;
+  #queue: GossipMessage[] = [];
+  #late = 0;
+  #waiting: (() => void)[] = [];
+  #isClosed = false;
+  #error: GossipError | undefined;
+
+  constructor(topic: string, options: SubscribeOptions, parts: SubscriptionParts) {
+    this.topic = topic;
+    this.wantsOwn = options.own ?? false;
+    this.#parts = parts;
+    if (options.ordered === true) {
+      this.#order = new OrderBuffer(parts.clock, parts.orderWaitMs, {
+        deliver: (message) => this.#deliver(message),
+        late: () => (this.#late += 1),
+      });
+    }
+  }
+
+  get queued(): number {
+    return this.#queue.length;
+  }
+
+  get late(): number {
+    return this.#late;
+  }
+
+  /** A message was accepted. */
+  push(message: GossipMessage): void {
+    if (this.#isClosed) return;
+    if (this.#order === undefined) this.#deliver(message);
+    else this.#order.push(message);
+  }
+
+  /** A message had been accepted before anybody subscribed. */
+  pass(message: GossipMessage): void {
+    this.#order?.pass(message);
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#order?.close();
+    this.#parts.closed(this);
+    this.#wakeAll();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<GossipMessage, undefined> {
+    try {
+      for (;;) {
+        const message = this.#queue.shift();
+        if (message !== undefined) yield message;
+        else if (this.#error !== undefined) throw this.#error;
+        else if (this.#isClosed) return undefined;
+        else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+      }
+    } finally {
+      this.close();
+    }
+  }
+
+  #deliver(message: GossipMessage): void {
+    if (this.#isClosed) return;
+    const { listener, logger, maxQueued } = this.#parts;
+    if (listener !== undefined) {
+      try {
+        listener(message);
+      } catch (error) {
+        logger.error("a gossip listener failed", { topic: this.topic, error });
+      }
+      return;
+    }
+    if (this.#queue.length >= maxQueued) {
+      // To lose messages in silence would break the promise that each is delivered once.
+      const problem = `${maxQueued} messages wait to be taken, and no more may`;
+      this.#error = new GossipError("ERR_GOSSIP_SLOW_SUBSCRIBER", problem);
+      this.close();
+      return;
+    }
+    this.#queue.push(message);
+    this.#wakeAll();
+  }
+
+  #wakeAll(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+}

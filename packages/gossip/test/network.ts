@@ -1,0 +1,100 @@
+import { memoryNetwork } from "@heddle/testing";
+import type { MemoryNetworkOptions, SimulatedNetwork } from "@heddle/testing";
+import type { Server } from "@heddle/p2p";
+
+import { createGossip } from "../src/index.ts";
+import type { Gossip, GossipMessage, GossipOptions } from "../src/index.ts";
+
+/** One node of a simulated network. */
+export interface SimulatedNode {
+  readonly server: Server;
+  readonly gossip: Gossip;
+  /** Everything that was delivered to it on topic `t`, as it came. */
+  readonly received: GossipMessage[];
+}
+
+/** A network in memory whose nodes gossip. */
+export interface GossipNetwork extends AsyncDisposable {
+  readonly network: SimulatedNetwork;
+  readonly nodes: readonly SimulatedNode[];
+}
+
+/** What a test may set on all nodes. */
+export interface GossipNetworkOptions {
+  readonly network?: MemoryNetworkOptions;
+  readonly gossip?: Omit<Partial<GossipOptions>, "key" | "clock" | "random">;
+}
+
+/** Starts `count` nodes; nobody is connected. */
+export async function gossipNetwork(
+  count: number,
+  options: GossipNetworkOptions = {},
+): Promise<GossipNetwork> {
+  const network = memoryNetwork({ latencyMs: 50, session: "null", ...options.network });
+  const nodes = Array.from({ length: count }, (_, index): SimulatedNode => {
+    const key = network.random.secretKey();
+    const gossip = createGossip({
+      ...options.gossip,
+      key,
+      clock: network.clock,
+      random: network.random.fork().next,
+    });
+    const received: GossipMessage[] = [];
+    gossip.subscribe("t", {}, (message) => received.push(message));
+    const server = network.server(`n${index}`, {
+      key,
+      protocols: gossip.protocols,
+      maxPeers: 1_000,
+      dialRatio: 1,
+    });
+    return { server, gossip, received };
+  });
+  await network.start();
+  const stop = async (): Promise<void> => {
+    for (const { gossip } of nodes) gossip.close();
+    await network.stop();
+  };
+  return { network, nodes, [Symbol.asyncDispose]: stop };
+}
+
+/** Has one node dial the other. */
+export async function connect(
+  { network }: GossipNetwork,
+  from: SimulatedNode,
+  to: SimulatedNode,
+): Promise<void> {
+  await network.clock.settle(from.server.dial(to.server.enode));
+}
+
+/** Connects all nodes in a ring and by random chords, until the mean degree is `degree`. */
+export async function connectRandomly(
+  { network, nodes }: GossipNetwork,
+  degree: number,
+): Promise<void> {
+  const dials: Promise<unknown>[] = [];
+  const seen = new Set<string>();
+  const add = (i: number, j: number): void => {
+    const key = `${Math.min(i, j)} ${Math.max(i, j)}`;
+    const [from, to] = [nodes[i], nodes[j]];
+    if (i === j || seen.has(key) || from === undefined || to === undefined) return;
+    seen.add(key);
+    dials.push(from.server.dial(to.server.enode));
+  };
+  const order = network.random.shuffle(nodes.map((_, index) => index));
+  for (const [at, i] of order.entries()) add(i, order[(at + 1) % order.length] as number);
+  const edges = Math.min((nodes.length * degree) / 2, (nodes.length * (nodes.length - 1)) / 2);
+  while (seen.size < edges) {
+    add(network.random.integer(nodes.length), network.random.integer(nodes.length));
+  }
+  await network.clock.settle(Promise.all(dials));
+}
+
+/** A payload that says a word. */
+export function say(word: string): Uint8Array {
+  return new TextEncoder().encode(word);
+}
+
+/** The words that were received, as they came. */
+export function words({ received }: SimulatedNode): string[] {
+  return received.map(({ payload }) => new TextDecoder().decode(payload));
+}
