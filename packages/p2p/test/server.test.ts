@@ -280,10 +280,11 @@ describe("dial()", () => {
       .listen({ host: "127.0.0.9", port: 0 }, (stream) =>
         accepted.resolve(new RawPeer(stream, keyOf(3))),
       );
-    const gate = defer();
+    const [asked, gate] = [defer(), defer()];
     const slow: Transport = {
       ...deaf,
       dial: async (to) => {
+        asked.resolve();
         await gate.promise;
         return network.transport("127.0.0.1").dial(to, { signal: new AbortController().signal });
       },
@@ -292,6 +293,7 @@ describe("dial()", () => {
     const controller = new AbortController();
     const { signal } = controller;
     const outcome = rejection(server.dial(node(address.host, 3, address.port), { signal }));
+    await within("the transport is asked", asked.promise);
     controller.abort();
     await outcome;
     gate.resolve();
