@@ -239,10 +239,8 @@ export class FrameReader {
     const available = this.#input.length;
     if (available < HEADER_BYTES) return false;
     const { engine } = this.#direction;
-    // Half of what is there: of the smallest frame, 64 bytes, the cipher covers 32.
-    const ahead = Math.min(available >> 1, KEYSTREAM_AHEAD_BYTES);
     const at = this.#input.load(HEADER_BYTES, engine.window);
-    const size = engine.openHeader(at, this.#direction.keystream(16, ahead));
+    const size = engine.openHeader(at, this.#direction.keystream(16, this.#ahead()));
     if (size < 0) {
       this.#fail(new RemoteProtocolError("ERR_RLPX_BAD_HEADER_MAC", "header MAC does not match"));
     }
@@ -255,13 +253,19 @@ export class FrameReader {
     return true;
   }
 
+  /** How much keystream to make at once: it is used up by what is there already. */
+  #ahead(): number {
+    // Half: of the smallest frame, 64 bytes, the cipher covers 32.
+    return Math.min(this.#input.length >> 1, KEYSTREAM_AHEAD_BYTES);
+  }
+
   #readFrame(): Uint8Array | undefined {
     const padded = paddedTo16(this.#frameSize);
     const isWhole = this.#openedBytes === 0 && this.#input.length >= padded + MAC_BYTES;
     if (!isWhole || padded + MAC_BYTES > WINDOW_BYTES) return this.#readLongFrame(padded);
     const { engine } = this.#direction;
     const at = this.#input.load(padded + MAC_BYTES, engine.window);
-    engine.openBody(at, padded, this.#direction.keystream(padded));
+    engine.openBody(at, padded, this.#direction.keystream(padded, this.#ahead()));
     if (!engine.openTag(at + padded)) this.#failFrame();
     const data = engine.window.subarray(at, at + this.#frameSize);
     this.#input.consume(padded + MAC_BYTES);
