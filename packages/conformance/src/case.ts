@@ -24,7 +24,7 @@ export interface Case {
   /** Where it asks that. */
   readonly source: string;
   readonly expects: Expectation;
-  /** Protocols the node must offer for the case to be possible: `name/version`. */
+  /** Protocols the node must offer for the case to be possible: `name` or `name/version`. */
   readonly needs?: readonly string[];
   /** Takes longer than ten seconds; left out unless asked for. */
   readonly isSlow?: boolean;

@@ -1,6 +1,8 @@
 import { decodeBigint, decodeRlp, encodeRlp } from "@heddle/identity";
 import type { RlpInput } from "@heddle/identity";
+import { decodeDisconnect } from "@heddle/p2p";
 import type { Capability } from "@heddle/p2p";
+import { decompress, RemoteProtocolError } from "@heddle/rlpx";
 
 /** Message ids of the base protocol; devp2p rlpx.md §"p2p" Capability. */
 export const Base = { hello: 0x00, disconnect: 0x01, ping: 0x02, pong: 0x03 } as const;
@@ -67,5 +69,20 @@ export function readHello(payload: Uint8Array): RemoteHello {
     nodeId,
   };
 }
+
+/** The reason in a Disconnect, compressed or not: no form of one is the Snappy block of another. */
+export function readReason(raw: Uint8Array): number {
+  const reason = decodeDisconnect(raw);
+  if (reason !== UNREADABLE) return reason;
+  try {
+    return decodeDisconnect(decompress(raw, 0xffffff));
+  } catch (error) {
+    if (error instanceof RemoteProtocolError) return UNREADABLE;
+    throw error;
+  }
+}
+
+/** What a Disconnect that cannot be read counts as. */
+const UNREADABLE = 0xff;
 
 const NONE = new Uint8Array(0);

@@ -1,12 +1,11 @@
 import { bytesEqual, encodeRlp } from "@heddle/identity";
-import { decodeDisconnect } from "@heddle/p2p";
 import type { Capability } from "@heddle/p2p";
 
-import { Base } from "./hello.ts";
+import { Base, readReason } from "./hello.ts";
 import type { RemoteHello } from "./hello.ts";
 import { accepted, hex, refused, silent, wrong } from "./outcome.ts";
 import type { Outcome } from "./outcome.ts";
-import { LENGTHS } from "./protocols.ts";
+import type { Lengths } from "./protocols.ts";
 import type { RawSession, Received } from "./session.ts";
 import type { End } from "./wire.ts";
 
@@ -19,6 +18,17 @@ export interface Place extends Capability {
 /** RLP of the empty list, the payload of Ping and Pong. */
 export const EMPTY_LIST: Uint8Array = Uint8Array.of(0xc0);
 
+/** What a {@link Link} is made of. */
+export interface LinkOptions {
+  readonly session: RawSession;
+  readonly hello: RemoteHello;
+  readonly offer: readonly Capability[];
+  readonly lengths: Lengths;
+  /** The name of the protocol that returns what it gets. */
+  readonly echo: string;
+  readonly waitMs: number;
+}
+
 /** An active session: Hellos are exchanged, and any message may come. */
 export class Link {
   readonly session: RawSession;
@@ -26,23 +36,14 @@ export class Link {
   /** Shared protocols whose lengths are known, in the order of their message ids. */
   readonly places: readonly Place[];
   readonly waitMs: number;
-  #pongs = 0;
+  readonly #echo: string;
 
-  constructor(options: {
-    session: RawSession;
-    hello: RemoteHello;
-    offer: readonly Capability[];
-    waitMs: number;
-  }) {
+  constructor(options: LinkOptions) {
     this.session = options.session;
     this.hello = options.hello;
     this.waitMs = options.waitMs;
-    this.places = placesOf(options.offer, options.hello.capabilities);
-  }
-
-  /** Pongs read so far. */
-  get pongs(): number {
-    return this.#pongs;
+    this.#echo = options.echo;
+    this.places = placesOf(options.offer, options.hello.capabilities, options.lengths);
   }
 
   /** The place of a shared protocol. @throws Error when it is not shared */
@@ -52,9 +53,9 @@ export class Link {
     return place;
   }
 
-  /** Sends a message of a shared protocol. */
-  send(name: string, code: number, payload: Uint8Array): Promise<void> {
-    return this.session.send(this.place(name).offset + code, payload);
+  /** The place of the protocol that returns what it gets. @throws Error when it is not shared */
+  get echoPlace(): Place {
+    return this.place(this.#echo);
   }
 
   /** Sends a Ping. */
@@ -75,9 +76,8 @@ export class Link {
     for (;;) {
       const message = await this.session.read(Math.max(0, deadline - Date.now()));
       if (message === undefined || typeof message === "string") return message;
-      if (message.msgId === Base.pong) this.#pongs += 1;
       if (isWanted(message)) return message;
-      if (message.msgId === Base.disconnect) return { reason: decodeDisconnect(message.payload) };
+      if (message.msgId === Base.disconnect) return { reason: readReason(message.raw) };
       if (message.msgId === Base.ping) await this.session.send(Base.pong, EMPTY_LIST);
     }
   }
@@ -106,11 +106,17 @@ export class Link {
     return this.outcome(() => false, "", ms);
   }
 
+  /** Asks for whatever answer the node can give: a returned payload, else a Pong. */
+  async answers(): Promise<Outcome> {
+    const isShared = this.places.some(({ name }) => name === this.#echo);
+    return isShared ? this.echo(token()) : this.alive();
+  }
+
   /**
    * Sends a payload by `echo` (or to an even code of `wide`) and waits for it on the next message id: proof of the
    * offset, of the bytes and of the order. A return under another id is an error of the node's.
    */
-  async echo(payload: Uint8Array, name = "echo", code = 0): Promise<Outcome> {
+  async echo(payload: Uint8Array, name: string = this.#echo, code = 0): Promise<Outcome> {
     const msgId = this.place(name).offset + code;
     await this.session.send(msgId, payload);
     return this.returned(payload, msgId + 1);
@@ -152,6 +158,7 @@ export function token(length = 16): Uint8Array {
 export function placesOf(
   ours: readonly Capability[],
   theirs: readonly Capability[],
+  lengths: Lengths,
 ): readonly Place[] {
   const best = new Map<string, number>();
   for (const { name, version } of ours) {
@@ -161,7 +168,7 @@ export function placesOf(
   const places: Place[] = [];
   let offset = 0x10;
   for (const name of [...best.keys()].sort()) {
-    const length = LENGTHS[name];
+    const length = lengths[name];
     // Behind a protocol of unknown length no place is known.
     if (length === undefined) break;
     places.push({ name, version: best.get(name) ?? 0, offset, length });

@@ -4,12 +4,14 @@ import type { Capability } from "@heddle/p2p";
 
 import { AuthMaker } from "./handshake.ts";
 import type { AuthOptions } from "./handshake.ts";
-import { Base, encodeHello, readHello } from "./hello.ts";
+import { Base, encodeHello, readHello, readReason } from "./hello.ts";
 import type { HelloFields, RemoteHello } from "./hello.ts";
 import { Link } from "./link.ts";
-import { accepted, refused, silent } from "./outcome.ts";
+import { accepted, hex, refused, silent, wrong } from "./outcome.ts";
 import type { Outcome } from "./outcome.ts";
 import { RawSession } from "./session.ts";
+import { LENGTHS } from "./protocols.ts";
+import type { Lengths } from "./protocols.ts";
 import { connectTcp, Wire } from "./wire.ts";
 import type { Connect } from "./wire.ts";
 
@@ -19,6 +21,10 @@ export interface ProbeOptions {
   readonly connect?: Connect;
   /** What to offer in Hello. */
   readonly offer?: readonly Capability[];
+  /** How many message codes each protocol has; {@link LENGTHS} by default. */
+  readonly lengths?: Lengths;
+  /** The protocol that returns under code 1 what it gets under code 0; `echo` by default. */
+  readonly echo?: string;
   /** How long an answer may take, in milliseconds. */
   readonly waitMs?: number;
 }
@@ -26,10 +32,15 @@ export interface ProbeOptions {
 /** How long a node may take to answer or to close, unless a case knows better. */
 export const DEFAULT_WAIT_MS = 10_000;
 
+/** How far a connection has come: opened, handshake done, Hellos exchanged. */
+export type Stage = "open" | "session" | "active";
+
 /** Opens connections to the node under test, each under a key of its own, and closes them in the end. */
 export class Probe {
   readonly node: Enode;
   readonly offer: readonly Capability[];
+  readonly lengths: Lengths;
+  readonly echo: string;
   readonly waitMs: number;
   readonly #connect: Connect;
   readonly #wires: Wire[] = [];
@@ -37,6 +48,8 @@ export class Probe {
   constructor(options: ProbeOptions) {
     this.node = options.node;
     this.offer = options.offer ?? [];
+    this.lengths = options.lengths ?? LENGTHS;
+    this.echo = options.echo ?? "echo";
     this.waitMs = options.waitMs ?? DEFAULT_WAIT_MS;
     this.#connect = options.connect ?? connectTcp;
   }
@@ -51,6 +64,18 @@ export class Probe {
   /** Makes an auth packet for the node, under a new key. */
   auth(options: AuthOptions = {}): AuthMaker {
     return new AuthMaker(generateSecretKey(), this.node.id, options);
+  }
+
+  /**
+   * Makes an attempt beside a second connection of the same stage on which nothing is wrong: an end that comes no
+   * sooner than that connection's is no refusal, only the node's patience running out.
+   */
+  async sooner(stage: Stage, attempt: () => Promise<Outcome>): Promise<Outcome> {
+    const control = await this.#idle(stage);
+    const outcome = await attempt();
+    const isLate = outcome.kind === "refused" && control.isEnded;
+    control.close();
+    return isLate ? wrong("ended no sooner than a connection with nothing wrong") : outcome;
   }
 
   /** Sends bytes in place of an auth packet; `accepted` means that the node answered at all. */
@@ -109,7 +134,8 @@ export class Probe {
     const hello = await this.readHello(session);
     // EIP-706: both sides compress when both speak version 5 or later.
     session.isCompressed = hello.version >= 5 && !isOld;
-    return new Link({ session, hello, offer, waitMs: this.waitMs });
+    const { lengths, echo, waitMs } = this;
+    return new Link({ session, hello, offer, lengths, echo, waitMs });
   }
 
   /** Reads the node's Hello, the first message that may come. */
@@ -125,9 +151,31 @@ export class Probe {
     return hello;
   }
 
+  /**
+   * Waits for the end of a session that sent something else than a good Hello; the node's own Hello says nothing.
+   *
+   * @param ms - for how long at most
+   */
+  async endOf(session: RawSession, ms: number = this.waitMs): Promise<Outcome> {
+    const deadline = Date.now() + ms;
+    for (;;) {
+      const message = await session.read(Math.max(0, deadline - Date.now()));
+      if (message === undefined) return silent(ms);
+      if (typeof message === "string") return refused(message);
+      if (message.msgId === Base.disconnect) return refused("disconnect", readReason(message.raw));
+      if (message.msgId !== Base.hello) return accepted(`answered with ${hex(message.msgId)}`);
+    }
+  }
+
   /** Lets go of every connection that was opened. */
   close(): void {
     for (const wire of this.#wires.splice(0)) wire.close();
+  }
+
+  async #idle(stage: Stage): Promise<Wire> {
+    if (stage === "open") return this.wire();
+    const { wire } = stage === "session" ? await this.session() : (await this.link()).session;
+    return wire;
   }
 
   /** Reads one handshake packet, and what came behind it. */

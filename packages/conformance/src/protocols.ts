@@ -1,10 +1,13 @@
 import type { Message, MessageReadWriter, Peer, Protocol } from "@heddle/p2p";
 
+/** Message codes by protocol name. */
+export type Lengths = Readonly<Record<string, number>>;
+
 /**
- * How many message codes the protocols use that the suite can talk to. They are those of the go-ethereum peer in
- * `test/interop`, and {@link targetProtocols} is the same for a Heddle server.
+ * How many message codes the protocols use that the suite can talk to; {@link targetProtocols} has them all for a
+ * Heddle server, the go-ethereum peer in `test/interop` all but `hold`.
  */
-export const LENGTHS: Readonly<Record<string, number>> = {
+export const LENGTHS: Lengths = {
   MyProtocol: 1,
   bench: 3,
   echo: 4,

@@ -6,8 +6,12 @@ import { judge } from "./case.ts";
 import type { Case, Verdict } from "./case.ts";
 import { CASES } from "./cases/index.ts";
 import type { RemoteHello } from "./hello.ts";
+import { silent } from "./outcome.ts";
+import type { Outcome } from "./outcome.ts";
 import { Probe } from "./probe.ts";
+import type { ProbeOptions } from "./probe.ts";
 import { LENGTHS } from "./protocols.ts";
+import type { Lengths } from "./protocols.ts";
 import type { Connect } from "./wire.ts";
 
 /** What to run, and how. */
@@ -20,7 +24,19 @@ export interface ConformanceOptions {
   readonly connect?: Connect;
   /** How long an answer may take, in milliseconds; 10,000 by default. */
   readonly waitMs?: number;
-  /** Called after every case. */
+  /**
+   * The protocol of the node that returns, under code 1, what it gets under code 0; `echo` by default. Without it the
+   * cases that need the node to say what it got are skipped.
+   */
+  readonly echo?: string;
+  /** Message codes of the node's protocols, beside those of {@link targetProtocols}. */
+  readonly lengths?: Lengths;
+  /**
+   * Cases under way at once, 1 to 8; 1 by default, so that what harms the node is known. A case opens up to ten
+   * connections.
+   */
+  readonly concurrency?: number;
+  /** Called after every case, in the order in which they end. */
   readonly onResult?: (result: CaseResult) => void;
   /** What to run instead of the suite's own {@link CASES}. */
   readonly cases?: readonly Case[];
@@ -54,39 +70,60 @@ export class UnreachableError extends Error {
   readonly code: string = "ERR_CONFORMANCE_UNREACHABLE";
 }
 
+/** A case that has not ended by then has failed. */
+const CASE_LIMIT_MS = 120_000;
+
 /**
- * Puts the suite's cases to a node, one after another.
+ * Puts the suite's cases to a node.
  *
  * After every case an honest peer must still be served: a case that leaves the node unable to fails.
  *
  * @param enode - the node; its host and TCP port are dialed, its id is what it must prove
+ * @returns the results, in the order of the cases
  * @throws {@link UnreachableError} `ERR_CONFORMANCE_UNREACHABLE` when not even an honest peer is served
- * @throws EnodeError when the URL is none
+ * @throws EnodeError when the URL is none; RangeError for a concurrency out of range
  */
 export async function runConformance(
   enode: string | Enode,
   options: ConformanceOptions = {},
 ): Promise<ConformanceReport> {
-  const node = typeof enode === "string" ? parseEnode(enode) : enode;
-  const base = {
-    node,
-    ...(options.connect === undefined ? {} : { connect: options.connect }),
-    ...(options.waitMs === undefined ? {} : { waitMs: options.waitMs }),
-  };
-  const hello = await introduce(new Probe(base));
-  const offer = choose(hello.capabilities);
-  const results: CaseResult[] = [];
-  for (const candidate of selectCases(options.cases ?? CASES, options)) {
-    const result = await runCase(candidate, () => new Probe({ ...base, offer }));
-    results.push(result);
-    options.onResult?.(result);
+  const { concurrency = 1 } = options;
+  if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > 8) {
+    throw new RangeError(`concurrency: expected an integer from 1 to 8, got ${concurrency}`);
   }
+  const base = probeOptions(enode, options);
+  const hello = await introduce(new Probe(base));
+  const offer = choose(hello.capabilities, base.lengths);
+  const queue = [...selectCases(options.cases ?? CASES, options).entries()];
+  const results: CaseResult[] = [];
+  const work = async (): Promise<void> => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      const [index, candidate] = next;
+      const result = await runCase(candidate, () => new Probe({ ...base, offer }));
+      results[index] = result;
+      options.onResult?.(result);
+    }
+  };
+  await Promise.all(Array.from({ length: concurrency }, work));
   return {
     clientId: hello.clientId,
     protocolVersion: hello.version,
     capabilities: hello.capabilities.map(format),
     results,
     counts: count(results),
+  };
+}
+
+function probeOptions(
+  enode: string | Enode,
+  { connect, waitMs, echo, lengths }: ConformanceOptions,
+): ProbeOptions & { readonly lengths: Lengths } {
+  return {
+    node: typeof enode === "string" ? parseEnode(enode) : enode,
+    lengths: { ...LENGTHS, ...lengths },
+    ...(connect === undefined ? {} : { connect }),
+    ...(waitMs === undefined ? {} : { waitMs }),
+    ...(echo === undefined ? {} : { echo }),
   };
 }
 
@@ -109,10 +146,10 @@ function matcher(pattern: string): (name: string) => boolean {
   return (name) => expression.test(name);
 }
 
-/** Reads the node's Hello without one of ours: what it offers decides what we shall. */
+/** Reads the node's Hello: what it offers decides what we shall. */
 async function introduce(probe: Probe): Promise<RemoteHello> {
   try {
-    return await probe.readHello(await probe.session());
+    return (await probe.link({ offer: [] })).hello;
   } catch (error) {
     const cause = error instanceof Error ? error.message : String(error);
     throw new UnreachableError(`the node serves no honest peer: ${cause}`, { cause: error });
@@ -122,8 +159,8 @@ async function introduce(probe: Probe): Promise<RemoteHello> {
 }
 
 /** The protocols that the suite speaks; with a node that has none of them, whatever the node has. */
-function choose(capabilities: readonly Capability[]): readonly Capability[] {
-  const known = capabilities.filter(({ name }) => Object.hasOwn(LENGTHS, name));
+function choose(capabilities: readonly Capability[], lengths: Lengths): readonly Capability[] {
+  const known = capabilities.filter(({ name }) => Object.hasOwn(lengths, name));
   return known.length > 0 ? known : capabilities.filter(({ name }) => name !== "flow");
 }
 
@@ -136,9 +173,9 @@ async function runCase(candidate: Case, probeOf: () => Probe): Promise<CaseResul
   };
   const probe = probeOf();
   try {
-    const missing = lacking(candidate, probe.offer);
+    const missing = lacking(candidate, probe);
     if (missing !== undefined) return finish(`not possible: the node lacks ${missing}`, "skipped");
-    const outcome = await candidate.run(probe);
+    const outcome = await bounded(candidate.run(probe));
     const { verdict, why } = judge(expects, outcome);
     probe.close();
     const harm = await checkHealth(probeOf());
@@ -152,12 +189,25 @@ async function runCase(candidate: Case, probeOf: () => Probe): Promise<CaseResul
   }
 }
 
-function lacking({ needs = [] }: Case, offer: readonly Capability[]): string | undefined {
-  return needs.find((wanted) =>
-    wanted === "*"
-      ? offer.length === 0
-      : !offer.some((capability) => format(capability) === wanted),
-  );
+/** The first protocol that the case needs and the node lacks; `echo` stands for whatever returns what it gets. */
+function lacking({ needs = [] }: Case, { offer, echo }: Probe): string | undefined {
+  return needs
+    .map((wanted) => wanted.replace(/^echo\b/, echo))
+    .find((wanted) => !offer.some((held) => held.name === wanted || format(held) === wanted));
+}
+
+/** Fails a case that does not end; its connections are closed afterwards, which ends what it waits for. */
+async function bounded(running: Promise<Outcome>): Promise<Outcome> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<Outcome>((resolve) => {
+    timer = setTimeout(() => resolve(silent(CASE_LIMIT_MS)), CASE_LIMIT_MS);
+  });
+  running.catch(() => undefined);
+  try {
+    return await Promise.race([running, limit]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Returns what is wrong with the node from an honest peer's view, if anything. */

@@ -3,6 +3,7 @@ import type { RlpInput, RlpValue } from "@heddle/identity";
 import { compress, decompress, FrameReader, RawFrameWriter } from "@heddle/rlpx";
 import type { RawFrameOptions, SessionSecrets } from "@heddle/rlpx";
 
+import { Base } from "./hello.ts";
 import type { End, Wire } from "./wire.ts";
 
 /** A message from the node. */
@@ -87,7 +88,17 @@ export class RawSession {
     const length = rlpItemLength(data);
     const msgId = readId(decodeRlp(data.subarray(0, length)));
     const raw = data.subarray(length);
-    return { msgId, raw, payload: this.isCompressed ? decompress(raw, 0xffffff) : raw };
+    return { msgId, raw, payload: this.isCompressed ? inflate(msgId, raw) : raw };
+  }
+}
+
+/** A Disconnect may be from before compression, and from nodes that never compress it. */
+function inflate(msgId: number, raw: Uint8Array): Uint8Array {
+  try {
+    return decompress(raw, 0xffffff);
+  } catch (error) {
+    if (msgId === Base.disconnect) return raw;
+    throw error;
   }
 }
 

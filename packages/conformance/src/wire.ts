@@ -17,34 +17,39 @@ export class Wire {
   #chunks: Uint8Array[] = [];
   #end: End | undefined;
   #wake: (() => void) | undefined;
-  #isReading = true;
-  /** Bytes that arrived so far. */
-  bytesIn = 0;
+  /** Writes whose bytes the operating system has not taken. */
+  readonly #writes = new Set<() => void>();
 
   constructor(stream: Duplex) {
     this.#stream = stream;
     stream.on("data", (chunk: Uint8Array) => {
-      this.bytesIn += chunk.length;
       this.#chunks.push(new Uint8Array(chunk));
       this.#notify();
     });
     stream.on("end", () => this.#finish("end"));
     // A write into a connection that the other side has closed is one more way of seeing its end.
     stream.on("error", () => this.#finish("reset"));
-    stream.on("close", () => this.#finish("reset"));
+    stream.on("close", () => {
+      this.#finish("reset");
+      for (const settle of this.#writes) settle();
+    });
   }
 
-  /** How the connection ended, if it has and everything before was read. */
-  get end(): End | undefined {
-    return this.#chunks.length === 0 ? this.#end : undefined;
+  /** Whether the other side has ended, although bytes from before may still have to be read. */
+  get isEnded(): boolean {
+    return this.#end !== undefined;
   }
 
   /** Writes bytes; resolves when the operating system took them, or will never. */
   write(bytes: Uint8Array): Promise<void> {
     if (this.#stream.destroyed || !this.#stream.writable) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#stream.once("close", () => resolve());
-      this.#stream.write(bytes, () => resolve());
+      const settle = (): void => {
+        this.#writes.delete(settle);
+        resolve();
+      };
+      this.#writes.add(settle);
+      this.#stream.write(bytes, settle);
     });
   }
 
@@ -55,19 +60,12 @@ export class Wire {
 
   /** Stops reading, so that the other side's writes fill up. */
   pause(): void {
-    this.#isReading = false;
     this.#stream.pause();
   }
 
   /** Reads again. */
   resume(): void {
-    this.#isReading = true;
     this.#stream.resume();
-  }
-
-  /** Whether {@link pause} is in force. */
-  get isPaused(): boolean {
-    return !this.#isReading;
   }
 
   /** Ends both directions with a TCP reset, where the stream is TCP. */

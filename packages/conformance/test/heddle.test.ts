@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 
 import { formatResult, runConformance, targetProtocols } from "../src/index.ts";
 
-test("a Heddle server with every protocol the suite speaks fails no case", async () => {
+test("a Heddle server with every protocol the suite speaks passes every case", async () => {
   await using server = new Server({
     key: generateSecretKey(),
     clientId: "target/1",
@@ -12,7 +12,6 @@ test("a Heddle server with every protocol the suite speaks fails no case", async
     protocols: targetProtocols(),
   });
   await server.start();
-  const report = await runConformance(server.enode);
-  const failures = report.results.filter(({ verdict }) => verdict !== "pass").map(formatResult);
-  expect(failures).toEqual([]);
+  const report = await runConformance(server.enode, { concurrency: 3 });
+  expect(report.results.filter(({ verdict }) => verdict !== "pass").map(formatResult)).toEqual([]);
 }, 120_000);

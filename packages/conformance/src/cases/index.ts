@@ -1,5 +1,15 @@
 import type { Case } from "../case.ts";
+import { baseCases } from "./base.ts";
+import { handshakePaceCases } from "./handshake-pace.ts";
 import { handshakeCases } from "./handshake.ts";
+import { helloCases } from "./hello.ts";
+import { teardownCases } from "./teardown.ts";
 
 /** Every case of the suite, in the order in which they run. */
-export const CASES: readonly Case[] = [...handshakeCases];
+export const CASES: readonly Case[] = [
+  ...handshakeCases,
+  ...handshakePaceCases,
+  ...helloCases,
+  ...baseCases,
+  ...teardownCases,
+];

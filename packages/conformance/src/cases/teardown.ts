@@ -1,0 +1,214 @@
+import { encodeRlp, generateSecretKey } from "@heddle/identity";
+import { compress } from "@heddle/rlpx";
+
+import type { Case } from "../case.ts";
+import { AuthMaker } from "../handshake.ts";
+import { Base, encodeHello } from "../hello.ts";
+import { EMPTY_LIST, token } from "../link.ts";
+import type { Link } from "../link.ts";
+import { accepted, wrong } from "../outcome.ts";
+import type { Outcome } from "../outcome.ts";
+import type { Probe } from "../probe.ts";
+import { disconnectForms } from "./disconnect-forms.ts";
+import { every } from "./every.ts";
+
+const DISCONNECT = "devp2p rlpx.md §Disconnect (0x01)";
+const SESSION = "devp2p rlpx.md §Framing";
+
+/** Does something to an active session that must end it, sooner than leaving it alone does. */
+function ends(
+  name: string,
+  asks: string,
+  source: string,
+  act: (link: Link) => Promise<void>,
+): Case {
+  return {
+    name: `teardown/${name}`,
+    asks,
+    source,
+    expects: { kind: "refused" },
+    run: (probe) =>
+      probe.sooner("active", async () => {
+        const link = await probe.link();
+        await act(link);
+        return link.end();
+      }),
+  };
+}
+
+/** The same, with all 28 encodings of Disconnect. */
+function endsByAll(name: string, asks: string, isRaw: boolean): Case {
+  return {
+    name: `teardown/${name}`,
+    asks,
+    source: DISCONNECT,
+    expects: { kind: "refused" },
+    run: (probe) =>
+      probe.sooner("active", () =>
+        every({
+          inputs: disconnectForms(),
+          expected: "refused",
+          label: (form) => form.name,
+          async attempt({ payload }) {
+            const link = await probe.link();
+            await link.session.send(Base.disconnect, payload, { isRaw });
+            return link.end();
+          },
+        }),
+      ),
+  };
+}
+
+const disconnects: readonly Case[] = [
+  endsByAll("disconnect", "Disconnect ends the session, in every one of 28 encodings", false),
+  endsByAll(
+    "disconnect-uncompressed",
+    "the same without compression, as some implementations send it, ends the session",
+    true,
+  ),
+  ends(
+    "unreadable-reason",
+    "a Disconnect whose reason cannot be read ends the session all the same",
+    DISCONNECT,
+    (link) => link.session.send(Base.disconnect, encodeRlp([["nested"], "reason", 7])),
+  ),
+  ends("empty-reason", "a Disconnect with an empty list ends the session", DISCONNECT, (link) =>
+    link.session.send(Base.disconnect, EMPTY_LIST),
+  ),
+  ends("huge-reason", "a reason of 64 bits ends the session", DISCONNECT, (link) =>
+    link.session.send(Base.disconnect, encodeRlp([new Uint8Array(8).fill(0xff)])),
+  ),
+  {
+    name: "teardown/after-disconnect",
+    asks: "what comes behind a Disconnect is not answered any more",
+    source: DISCONNECT,
+    expects: { kind: "refused" },
+    needs: ["echo"],
+    run: (probe) =>
+      probe.sooner("active", async () => {
+        const link = await probe.link();
+        const payload = token();
+        const { offset } = link.echoPlace;
+        const goodbye = link.session.seal(Base.disconnect, encodeRlp([0x08]));
+        const more = link.session.seal(offset, payload);
+        await link.session.wire.write(Buffer.concat([goodbye, more]));
+        return link.returned(payload, offset + 1);
+      }),
+  },
+];
+
+const reasons: readonly Case[] = [
+  {
+    name: "teardown/reason-survives-input",
+    asks: "a reason arrives although we are still sending: the node waits before it closes",
+    source: DISCONNECT,
+    expects: {
+      kind: "refused",
+      reasons: [0x03],
+      otherwise: "it closes at once, and its reason is lost to a reset; waiting is advice",
+    },
+    needs: ["echo"],
+    run: (probe) => sendOn(probe),
+  },
+  {
+    name: "teardown/already-connected",
+    asks: "a second connection of the same identity is refused with 0x05, and the first lives on",
+    source: DISCONNECT,
+    expects: {
+      kind: "refused",
+      reasons: [0x05],
+      otherwise: "it says so with another reason, or with none",
+      opposite: "it keeps the newer connection, or both",
+    },
+    async run(probe) {
+      const key = generateSecretKey();
+      const first = await probe.link({ maker: new AuthMaker(key, probe.node.id) });
+      const maker = new AuthMaker(key, probe.node.id);
+      const session = await probe.session(maker);
+      await session.send(Base.hello, encodeHello(maker.nodeId, probe.offer));
+      const outcome = await probe.endOf(session);
+      if (outcome.kind !== "refused") return outcome;
+      const { kind, detail } = await first.answers();
+      return kind === "accepted" ? outcome : wrong(`the first connection went, too: ${detail}`);
+    },
+  },
+];
+
+/** Shares nothing, so that the node must say 0x03, and goes on sending. */
+async function sendOn(probe: Probe): Promise<Outcome> {
+  const maker = probe.auth();
+  const session = await probe.session(maker);
+  const hello = session.seal(Base.hello, encodeHello(maker.nodeId, [{ name: "none", version: 1 }]));
+  const ping = compress(EMPTY_LIST);
+  const more = Array.from({ length: 256 }, () => session.seal(Base.ping, ping));
+  await session.wire.write(Buffer.concat([hello, ...more]));
+  return probe.endOf(session);
+}
+
+/** How long a node may take to notice that a connection is gone, and the pause between attempts. */
+const RETURN_LIMIT_MS = 10_000;
+const RETURN_PAUSE_MS = 50;
+
+/** Connects again under the same identity, until it is served. */
+async function returns(probe: Probe, key: Uint8Array): Promise<Outcome> {
+  const deadline = Date.now() + RETURN_LIMIT_MS;
+  for (;;) {
+    try {
+      const link = await probe.link({ maker: new AuthMaker(key, probe.node.id) });
+      const outcome = await link.answers();
+      if (outcome.kind === "accepted") return accepted("served again");
+      if (Date.now() > deadline) return outcome;
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, RETURN_PAUSE_MS));
+  }
+}
+
+/** Ends a session in some way; the same identity must be served again. */
+function frees(name: string, asks: string, leave: (link: Link) => Promise<void>): Case {
+  return {
+    name: `teardown/${name}`,
+    asks,
+    source: SESSION,
+    expects: { kind: "accepted" },
+    async run(probe) {
+      const key = generateSecretKey();
+      const link = await probe.link({ maker: new AuthMaker(key, probe.node.id) });
+      await leave(link);
+      return returns(probe, key);
+    },
+  };
+}
+
+/** The first part of a frame whose rest never comes. */
+const partOfFrame = (link: Link): Uint8Array =>
+  link.session.seal(Base.ping, EMPTY_LIST).subarray(0, 40);
+
+const streams: readonly Case[] = [
+  ends(
+    "half-open",
+    "our end of the stream ends the session: both directions",
+    SESSION,
+    async (link) => link.session.wire.finish(),
+  ),
+  ends("half-open-mid-frame", "so does an end in the middle of a frame", SESSION, async (link) => {
+    await link.session.wire.write(partOfFrame(link));
+    link.session.wire.finish();
+  }),
+  frees("return-after-disconnect", "whoever said goodbye may come back", async (link) => {
+    await link.session.send(Base.disconnect, encodeRlp([0x08]));
+    await link.end();
+    link.session.wire.close();
+  }),
+  frees("return-after-reset", "a reset frees the place of the identity", async (link) =>
+    link.session.wire.reset(),
+  ),
+  frees("return-after-reset-mid-frame", "so does one in the middle of a frame", async (link) => {
+    await link.session.wire.write(partOfFrame(link));
+    link.session.wire.reset();
+  }),
+];
+
+/** How sessions end, and what is left of them. */
+export const teardownCases: readonly Case[] = [...disconnects, ...reasons, ...streams];
