@@ -1,0 +1,257 @@
+import { constants, link, lstat, open, rename, rm, statfs, unlink } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
+import { join } from "node:path";
+
+import { Bitmap } from "./bitmap.ts";
+import { readFully } from "./content.ts";
+import { fileError, FileShareError } from "./errors.ts";
+import { formatHash } from "./hash.ts";
+import { CHUNK_BYTES, chunkSize } from "./tree.ts";
+import type { TreeShape } from "./tree.ts";
+
+/** Written data is handed to the disk in steps of this size, so that the end has little left to wait for. */
+const SYNC_BYTES = 32 * 1024 * 1024;
+
+const OPEN_FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
+
+/**
+ * A file on its way: as long as the whole from the start, and hidden until it is complete.
+ *
+ * Beside it lies a bit for each chunk that is in it. A bit is written after its chunk, so a process that is
+ * killed at any time leaves at most chunks that nobody knows of.
+ */
+export class PartFile {
+  readonly #shape: TreeShape;
+  readonly #folder: string;
+  readonly #path: string;
+  readonly #bitsPath: string;
+  readonly #data: FileHandle;
+  readonly #bits: FileHandle;
+  readonly #have: Bitmap;
+  #dirty: { from: number; to: number } | undefined;
+  #flushing: Promise<void> | undefined;
+  #syncing: Promise<void> | undefined;
+  #unsynced = 0;
+  #error: unknown;
+
+  private constructor(
+    shape: TreeShape,
+    paths: { folder: string; path: string; bitsPath: string },
+    handles: { data: FileHandle; bits: FileHandle },
+  ) {
+    this.#shape = shape;
+    this.#folder = paths.folder;
+    this.#path = paths.path;
+    this.#bitsPath = paths.bitsPath;
+    this.#data = handles.data;
+    this.#bits = handles.bits;
+    this.#have = new Bitmap(shape.chunks);
+  }
+
+  /**
+   * Opens what an earlier attempt has left in the folder, or begins anew.
+   *
+   * @throws FileShareError `ERR_FILES_NO_SPACE`, `ERR_FILES_NO_ACCESS`, `ERR_FILES_NO_FOLDER`,
+   *   `ERR_FILES_NOT_SHARED` when something else lies in its place, `ERR_FILES_IO`
+   */
+  static async open(folder: string, hash: Uint8Array, shape: TreeShape): Promise<PartFile> {
+    const path = join(folder, `.${formatHash(hash)}.part`);
+    const bitsPath = join(folder, `.${formatHash(hash)}.have`);
+    const handles: FileHandle[] = [];
+    try {
+      await dropFinished(path);
+      const data = await openRegular(path, handles);
+      const bits = await openRegular(bitsPath, handles);
+      const part = new PartFile(shape, { folder, path, bitsPath }, { data, bits });
+      await part.#load();
+      return part;
+    } catch (cause) {
+      await Promise.all(handles.map((handle) => handle.close()));
+      throw fileError(cause, "preparing the file");
+    }
+  }
+
+  /** The chunks that are in the file; those of an earlier attempt only seem to be. */
+  get have(): Bitmap {
+    return this.#have;
+  }
+
+  /** Reads a chunk. */
+  async read(index: number): Promise<Uint8Array> {
+    const chunk = new Uint8Array(chunkSize(this.#shape, index));
+    const length = await readFully(this.#data, chunk, index * CHUNK_BYTES).catch(
+      (cause: unknown) => {
+        throw fileError(cause, "reading the file");
+      },
+    );
+    return chunk.subarray(0, length);
+  }
+
+  /** Forgets a chunk that is not what it should be. */
+  forget(index: number): void {
+    this.#have.delete(index);
+    this.#mark(index);
+  }
+
+  /**
+   * Writes a verified chunk.
+   *
+   * @throws FileShareError `ERR_FILES_NO_SPACE`, `ERR_FILES_NO_ACCESS`, `ERR_FILES_IO`
+   */
+  async write(index: number, chunk: Uint8Array): Promise<void> {
+    try {
+      for (let at = 0; at < chunk.length;) {
+        const place = index * CHUNK_BYTES + at;
+        const { bytesWritten } = await this.#data.write(chunk, at, chunk.length - at, place);
+        at += bytesWritten;
+      }
+    } catch (cause) {
+      throw fileError(cause, "writing the file");
+    }
+    this.#have.add(index);
+    this.#mark(index);
+    this.#unsynced += chunk.length;
+    if (this.#unsynced >= SYNC_BYTES) this.#sync();
+    this.#throwLate();
+  }
+
+  /**
+   * Gives the complete file its name, at once or not at all.
+   *
+   * @param isForced - whether it may take the place of another file
+   * @throws FileShareError `ERR_FILES_EXISTS`, `ERR_FILES_BUSY` when another program has taken the
+   *   part file away, and as {@link write} does
+   */
+  async finish(name: string, isForced: boolean): Promise<string> {
+    const target = join(this.#folder, name);
+    try {
+      await this.#settle();
+      await this.#data.datasync();
+      await this.#checkPlace();
+      if (isForced) await rename(this.#path, target);
+      else await linkNew(this.#path, target);
+      await rm(this.#bitsPath, { force: true });
+      await syncFolder(this.#folder);
+    } catch (cause) {
+      throw fileError(cause, "finishing the file");
+    }
+    return target;
+  }
+
+  /** Closes it; what is in it stays for the next attempt. */
+  async close(): Promise<void> {
+    // Told by `write` or `finish` already, or of no use: the next attempt asks for those chunks again.
+    await this.#settle().catch(() => undefined);
+    await Promise.all([this.#data.close(), this.#bits.close()]);
+  }
+
+  async #load(): Promise<void> {
+    const { size } = this.#shape;
+    const stats = await this.#data.stat();
+    // What is there already takes no further space.
+    const missing = size - Math.min(size, stats.blocks * 512);
+    const { bavail, bsize } = await statfs(this.#folder);
+    if (missing > bavail * bsize) {
+      const problem = `${missing} bytes are missing, ${bavail * bsize} are free`;
+      throw new FileShareError("ERR_FILES_NO_SPACE", problem);
+    }
+    const { bytes } = this.#have;
+    const saved = new Uint8Array(bytes.length);
+    const { size: savedSize } = await this.#bits.stat();
+    if (stats.size === size && savedSize === bytes.length) {
+      await readFully(this.#bits, saved, 0);
+      for (let index = 0; index < this.#shape.chunks; index++) {
+        if (((saved[index >> 3] ?? 0) & (0x80 >> (index & 7))) !== 0) this.#have.add(index);
+      }
+    } else {
+      await this.#bits.truncate(bytes.length);
+      await this.#bits.write(bytes, 0, bytes.length, 0);
+      await this.#data.truncate(size);
+    }
+  }
+
+  #mark(index: number): void {
+    const at = index >> 3;
+    const { from, to } = this.#dirty ?? { from: at, to: at + 1 };
+    this.#dirty = { from: Math.min(from, at), to: Math.max(to, at + 1) };
+    this.#flushing ??= this.#flush().finally(() => (this.#flushing = undefined));
+  }
+
+  async #flush(): Promise<void> {
+    try {
+      while (this.#dirty !== undefined) {
+        const { from, to } = this.#dirty;
+        this.#dirty = undefined;
+        await this.#bits.write(this.#have.bytes, from, to - from, from);
+      }
+    } catch (error) {
+      this.#error ??= error;
+    }
+  }
+
+  #sync(): void {
+    if (this.#syncing !== undefined) return;
+    this.#unsynced = 0;
+    this.#syncing = this.#data
+      .datasync()
+      .catch((error: unknown) => (this.#error ??= error))
+      .then(() => (this.#syncing = undefined));
+  }
+
+  async #settle(): Promise<void> {
+    await this.#flushing;
+    await this.#syncing;
+    this.#throwLate();
+  }
+
+  #throwLate(): void {
+    if (this.#error !== undefined) throw fileError(this.#error, "writing the file");
+  }
+
+  async #checkPlace(): Promise<void> {
+    const mine = await this.#data.stat({ bigint: true });
+    const there = await lstat(this.#path, { bigint: true }).catch(() => undefined);
+    if (there?.dev === mine.dev && there.ino === mine.ino) return;
+    throw new FileShareError("ERR_FILES_BUSY", "another program has taken the part file away");
+  }
+}
+
+async function openRegular(path: string, handles: FileHandle[]): Promise<FileHandle> {
+  const handle = await open(path, OPEN_FLAGS | constants.O_NONBLOCK, 0o666);
+  handles.push(handle);
+  if ((await handle.stat()).isFile()) return handle;
+  throw new FileShareError("ERR_FILES_NOT_SHARED", "what lies in the part file's place is no file");
+}
+
+/** A part file with a second name is one that was finished: it must not be written to. */
+async function dropFinished(path: string): Promise<void> {
+  const stats = await lstat(path).catch(() => undefined);
+  if (stats?.isFile() === true && stats.nlink > 1) await unlink(path);
+}
+
+/** Renames, unless the target exists. */
+async function linkNew(path: string, target: string): Promise<void> {
+  try {
+    await link(path, target);
+  } catch (error) {
+    const { code } = error as { code?: unknown };
+    if (code !== "EPERM" && code !== "ENOTSUP" && code !== "EOPNOTSUPP" && code !== "ENOSYS") {
+      throw error;
+    }
+    // A file system without hard links: an empty file keeps the place until the rename.
+    await (await open(target, "wx")).close();
+    await rename(path, target);
+    return;
+  }
+  await unlink(path);
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, constants.O_RDONLY);
+  try {
+    // Not every system can: then the name is as durable as the system makes it.
+    await handle.sync().catch(() => undefined);
+  } finally {
+    await handle.close();
+  }
+}

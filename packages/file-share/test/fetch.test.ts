@@ -1,0 +1,61 @@
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { expect, test } from "vitest";
+
+import { CHUNK_BYTES, formatHash } from "../src/index.ts";
+import { Nodes, noise, temporaryFolder } from "./node.ts";
+
+test.each([
+  { what: "empty", size: 0 },
+  { what: "of one byte", size: 1 },
+  { what: "of exactly one chunk", size: CHUNK_BYTES },
+  { what: "of a chunk and a byte", size: CHUNK_BYTES + 1 },
+  { what: "of many chunks", size: 20 * CHUNK_BYTES + 7 },
+])("a file $what is fetched from its only holder, byte for byte", async ({ size }) => {
+  const nodes = new Nodes();
+  const [holder, reader] = [await nodes.add(), await nodes.add()];
+  const [from, to] = [await temporaryFolder(), await temporaryFolder()];
+  const content = noise(size);
+  await writeFile(join(from, "a.bin"), content);
+  await holder.share.share(from);
+  const [shared] = holder.share.shared;
+  if (shared === undefined) throw new Error("nothing is shared");
+  expect(shared).toMatchObject({ name: "a.bin", size });
+
+  const seen: number[] = [];
+  const result = await reader.share.fetch(shared.hash, {
+    to,
+    from: [holder.record],
+    onProgress: ({ doneBytes }) => seen.push(doneBytes),
+  });
+
+  expect(result).toMatchObject({ path: join(to, formatHash(shared.hash)), size, resumedBytes: 0 });
+  expect(result.sources).toMatchObject([{ id: holder.id, bytes: size, fault: undefined }]);
+  expect(Buffer.compare(await readFile(result.path), content)).toBe(0);
+  expect(await readdir(to)).toEqual([formatHash(shared.hash)]);
+  expect(seen.at(-1)).toBe(size);
+  expect(seen).toEqual([...seen].sort((a, b) => a - b));
+});
+
+test("a file whose holder is two hops away is found, its holder dialed, and the file fetched", async () => {
+  const nodes = new Nodes();
+  const [holder, relay, reader] = [await nodes.add(), await nodes.add(), await nodes.add()];
+  const [from, to] = [await temporaryFolder(), await temporaryFolder()];
+  await writeFile(join(from, "song of the loom.txt"), "warp and weft");
+  await holder.share.share(from);
+  await relay.server.dial(holder.record);
+  await reader.server.dial(relay.record);
+
+  const results = [];
+  for await (const result of reader.share.search("LOOM song")) {
+    results.push(result);
+    break;
+  }
+  expect(results).toMatchObject([{ name: "song of the loom.txt", size: 13 }]);
+  expect(formatHash(results[0]!.holder.id)).toBe(holder.id);
+
+  const { path, sources } = await reader.share.fetch(results[0]!.hash, { to, name: "song.txt" });
+  expect(await readFile(path, "utf8")).toBe("warp and weft");
+  expect(sources).toMatchObject([{ id: holder.id, bytes: 13 }]);
+});
