@@ -1,6 +1,8 @@
 import { decode, encode } from "rlp";
 import { concatBytes } from "./bytes.ts";
 
+const utf8 = new TextEncoder();
+
 /** What RLP decodes to: a byte string, or a list of values. */
 export type RlpValue = Uint8Array | readonly RlpValue[];
 
@@ -127,7 +129,7 @@ export function decodeBigint(value: RlpValue, name: string): bigint {
 }
 
 function encodeAt(value: RlpInput, depth: number): Uint8Array {
-  if (!Array.isArray(value)) return encode(scalarBytes(value));
+  if (!Array.isArray(value)) return encodeBytes(scalarBytes(value));
   // Also what stops an array that contains itself.
   if (depth >= RLP_MAX_DEPTH) throw new RangeError(`lists are nested deeper than ${RLP_MAX_DEPTH}`);
   const members: readonly RlpInput[] = value;
@@ -141,6 +143,16 @@ function encodeAt(value: RlpInput, depth: number): Uint8Array {
     length += part.length;
   }
   return joinList(parts, length);
+}
+
+/** What `rlp` makes of bytes, which takes it a microsecond even where the header is a single byte. */
+function encodeBytes(bytes: Uint8Array): Uint8Array {
+  if (bytes.length > 55) return encode(bytes);
+  if (bytes.length === 1 && (bytes[0] ?? 0) < 0x80) return new Uint8Array(bytes);
+  const encoded = new Uint8Array(1 + bytes.length);
+  encoded[0] = 0x80 + bytes.length;
+  encoded.set(bytes, 1);
+  return encoded;
 }
 
 function joinList(parts: readonly Uint8Array[], length: number): Uint8Array {
@@ -157,28 +169,37 @@ function joinList(parts: readonly Uint8Array[], length: number): Uint8Array {
 
 function listHeader(length: number): Uint8Array {
   if (length <= 55) return Uint8Array.of(0xc0 + length);
-  const lengthBytes = uintToBytes(BigInt(length));
+  const lengthBytes = uintToBytes(length);
   return concatBytes(Uint8Array.of(0xf7 + lengthBytes.length), lengthBytes);
 }
 
 function scalarBytes(value: unknown): Uint8Array {
   if (value instanceof Uint8Array) return value;
-  if (typeof value === "string") return new TextEncoder().encode(value);
+  if (typeof value === "string") return utf8.encode(value);
   if (typeof value === "boolean") return value ? Uint8Array.of(1) : new Uint8Array(0);
   if (typeof value === "bigint") {
     if (value < 0n) throw new RangeError("a negative bigint has no RLP encoding");
-    return uintToBytes(value);
+    return bigintToBytes(value);
   }
   if (typeof value === "number") {
     if (!Number.isSafeInteger(value) || value < 0) {
       throw new RangeError(`${value} is not an integer from 0 to 2^53 - 1`);
     }
-    return value > 0 && value < 0x100 ? Uint8Array.of(value) : uintToBytes(BigInt(value));
+    return uintToBytes(value);
   }
   throw new TypeError(`${value === null ? "null" : typeof value} has no RLP encoding`);
 }
 
-function uintToBytes(value: bigint): Uint8Array {
+/** Minimal big-endian bytes of a safe integer; `>>>` would cut it to 32 bits. */
+function uintToBytes(value: number): Uint8Array {
+  let length = 0;
+  for (let rest = value; rest > 0; rest = Math.floor(rest / 0x100)) length += 1;
+  const bytes = new Uint8Array(length);
+  for (let rest = value; rest > 0; rest = Math.floor(rest / 0x100)) bytes[--length] = rest % 0x100;
+  return bytes;
+}
+
+function bigintToBytes(value: bigint): Uint8Array {
   if (value === 0n) return new Uint8Array(0);
   const hex = value.toString(16);
   const even = hex.length % 2 === 0 ? hex : `0${hex}`;

@@ -1,4 +1,5 @@
 import * as fc from "fast-check";
+import { encode as referenceEncode } from "rlp";
 import { describe, expect, test } from "vitest";
 import {
   checkRlp,
@@ -121,6 +122,36 @@ describe("encoding", () => {
   test("takes lists too long for one call's arguments", () => {
     const encoded = encodeRlp(Array.from({ length: 200_000 }, () => 1));
     expect(Buffer.compare(encoded, flatList(200_000))).toBe(0);
+  });
+});
+
+describe("encoding as rlp does", () => {
+  test("byte strings of any length", () => {
+    for (let length = 0; length <= 70; length += 1) {
+      for (const first of [0, 1, 0x7f, 0x80, 0xff]) {
+        const bytes = new Uint8Array(length).fill(7).fill(first, 0, 1);
+        expect(toHex(encodeRlp(bytes))).toBe(toHex(referenceEncode(bytes)));
+      }
+    }
+  });
+
+  test("numbers as the equal bigints", () => {
+    const edges = Array.from({ length: 53 }, (_, bit) => [2 ** bit - 1, 2 ** bit]).flat();
+    for (const number of [...edges, Number.MAX_SAFE_INTEGER]) {
+      expect(toHex(encodeRlp(number))).toBe(toHex(referenceEncode(BigInt(number))));
+    }
+    fc.assert(
+      fc.property(fc.maxSafeNat(), (number) => {
+        expect(toHex(encodeRlp([number]))).toBe(toHex(referenceEncode([BigInt(number)])));
+      }),
+    );
+  });
+
+  test("into bytes that are not the input's", () => {
+    const byte = Buffer.from([5]);
+    const encoded = encodeRlp(byte);
+    byte[0] = 6;
+    expect(encoded).toEqual(Uint8Array.of(5));
   });
 });
 
