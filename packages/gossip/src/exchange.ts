@@ -19,7 +19,7 @@ import { Wanted } from "./wanted.ts";
 /** What is older is old: it comes in bulk, out of somebody's store, and is announced instead of pushed. */
 const NEWS_MS = 5_000;
 
-/** Two messages of a peer never say more than this about each other: its answer to a peer after the end. */
+/** What a node that is closed answers. */
 const NOTHING_DIFFERS: Differences = Object.freeze({ floor: 0, parts: [], sets: [] });
 
 /**
@@ -97,7 +97,10 @@ export class Exchange {
 
   async #run(context: GossipContext): Promise<void> {
     const { signal, state: link } = context;
-    if (this.#standing.isUnwelcome(link.node)) throw new UselessPeer();
+    if (this.#standing.isUnwelcome(link.node)) {
+      link.isDropped = true;
+      throw new UselessPeer();
+    }
     link.open(context);
     this.links.add(link);
     this.#reconciler.arm();
@@ -193,7 +196,8 @@ export class Exchange {
     link.unqueue(key);
     const outcome = await this.intake.admit(content, id, link);
     this.#counters[outcome] += 1;
-    const holders = this.intake.isKnown(key) ? this.wanted.settle(key) : [];
+    // The id does not cover the signature: another holder may have the good one.
+    const holders = outcome === "forged" ? [] : this.wanted.settle(key);
     if (outcome === "accepted") this.#accept(key, new Set([link, ...holders]));
     else this.#penalize(link, penaltyOf(outcome));
   }

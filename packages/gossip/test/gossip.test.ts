@@ -14,7 +14,7 @@ test("what one node publishes reaches another, once", async () => {
 
 test("every node of a random network receives every message exactly once", async () => {
   await using net = await gossipNetwork(100);
-  await connectRandomly(net, 8);
+  await connectRandomly(net, { degree: 8 });
   const sent: string[] = [];
   const own = new Map<unknown, Set<string>>(net.nodes.map((node) => [node, new Set()]));
   for (let i = 0; i < 30; i++) {

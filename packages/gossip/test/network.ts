@@ -66,27 +66,39 @@ export async function connect(
   await network.clock.settle(from.server.dial(to.server.enode));
 }
 
-/** Connects all nodes in a ring and by random chords, until the mean degree is `degree`. */
+/** How a network is connected. */
+export interface ConnectOptions {
+  /** An even number: how many neighbours each node has. */
+  readonly degree: number;
+  /** Whether connections that are lost are dialed again; false by default. */
+  readonly isMaintained?: boolean;
+}
+
+/** Connects all nodes at random, by rings in random order, which makes a connected and regular graph. */
 export async function connectRandomly(
-  { network, nodes }: GossipNetwork,
-  degree: number,
+  { network, nodes }: Pick<GossipNetwork, "network"> & { nodes: readonly { server: Server }[] },
+  { degree, isMaintained = false }: ConnectOptions,
 ): Promise<void> {
+  const edges = new Set<string>();
   const dials: Promise<unknown>[] = [];
-  const seen = new Set<string>();
-  const add = (i: number, j: number): void => {
-    const key = `${Math.min(i, j)} ${Math.max(i, j)}`;
-    const [from, to] = [nodes[i], nodes[j]];
-    if (i === j || seen.has(key) || from === undefined || to === undefined) return;
-    seen.add(key);
-    dials.push(from.server.dial(to.server.enode));
-  };
-  const order = network.random.shuffle(nodes.map((_, index) => index));
-  for (const [at, i] of order.entries()) add(i, order[(at + 1) % order.length] as number);
-  const edges = Math.min((nodes.length * degree) / 2, (nodes.length * (nodes.length - 1)) / 2);
-  while (seen.size < edges) {
-    add(network.random.integer(nodes.length), network.random.integer(nodes.length));
+  for (let ring = 0; ring < degree / 2; ring++) {
+    const order = network.random.shuffle(nodes.map((_, index) => index));
+    for (const [at, i] of order.entries()) {
+      const j = order[(at + 1) % order.length] as number;
+      const edge = `${Math.min(i, j)} ${Math.max(i, j)}`;
+      const [from, to] = [nodes[i], nodes[j]];
+      if (i === j || edges.has(edge) || from === undefined || to === undefined) continue;
+      edges.add(edge);
+      dials.push(from.server.dial(to.server.enode));
+    }
+    // A few at a time: what a server may have pending is bounded.
+    await network.clock.settle(Promise.all(dials.splice(0)));
   }
-  await network.clock.settle(Promise.all(dials));
+  if (!isMaintained) return;
+  for (const edge of edges) {
+    const [i, j] = edge.split(" ").map(Number) as [number, number];
+    nodes[i]?.server.maintain(nodes[j]?.server.enode ?? "");
+  }
 }
 
 /** A payload that says a word. */
