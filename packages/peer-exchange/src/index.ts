@@ -1,2 +1,22 @@
-/** The version of this package's wire table. */
-export const VERSION = 1;
+export { createPeerExchange, PeerExchange } from "./peer-exchange.ts";
+export type { PexPeer } from "./peer-exchange.ts";
+export type { PexOptions } from "./config.ts";
+export type { PexCounters } from "./counters.ts";
+export type { KnownNode, Table } from "./entry.ts";
+export type { PexEvents, PexStatus } from "./events.ts";
+export { JoinError } from "./join.ts";
+export type { JoinAttempt, JoinOutcome } from "./join.ts";
+export { DEFAULT_PEX_LIMITS } from "./limits.ts";
+export type { PexLimits } from "./limits.ts";
+export type { ConfiguredAddress } from "./listen-address.ts";
+export { MAX_ANNOUNCED, MAX_NETWORK_BYTES, MAX_PEERS_PER_REPLY, Pex1 } from "./messages.ts";
+export type { Introduction, PexMessages, Question } from "./messages.ts";
+export { hasCapability } from "./own-record.ts";
+export type { PexServer } from "./parts.ts";
+export { REFUSALS } from "./refusals.ts";
+export type { Refusal, RefusalCounts } from "./refusals.ts";
+export { openStore, StoreError } from "./level-store.ts";
+export { MemoryStore } from "./store.ts";
+export type { PexStore } from "./store.ts";
+export type { Rate } from "./token-bucket.ts";
+export { RecordCache } from "./verified-record.ts";
