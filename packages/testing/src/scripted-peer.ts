@@ -8,10 +8,9 @@ import {
   encodeDisconnect,
   encodeHello,
   matchCapabilities,
-  Message,
   RemoteProtocolError,
 } from "@heddle/p2p";
-import type { Clock, Hello, ProtocolShape, Session, SharedCapability } from "@heddle/p2p";
+import type { Clock, Hello, Message, ProtocolShape, Session, SharedCapability } from "@heddle/p2p";
 
 import { describeMessage, describeMsgId } from "./expectation-error.ts";
 import { matcherName, ScriptedCapability } from "./scripted-capability.ts";

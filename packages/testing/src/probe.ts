@@ -1,0 +1,245 @@
+import { nodeIdOf } from "@heddle/identity";
+import { MemoryNetwork, Server } from "@heddle/p2p";
+import type { Peer, Protocol, Transport } from "@heddle/p2p";
+
+import { watchEscapes } from "./escapes.ts";
+import { describeError, FaultKind, isDocumented } from "./faults.ts";
+import type { Fault } from "./faults.ts";
+import { nullSession } from "./null-session.ts";
+import { seededRandom } from "./random.ts";
+import type { SeededRandom } from "./random.ts";
+import { scriptedPeer } from "./scripted-connect.ts";
+import type { ScriptedListener } from "./scripted-connect.ts";
+import type { ScriptedPeer } from "./scripted-peer.ts";
+import { createSubject } from "./subject.ts";
+import type { CreateSubject, ProtocolOwner } from "./subject.ts";
+import { VirtualClock } from "./virtual-clock.ts";
+import { watchProtocol } from "./watched-protocol.ts";
+import type { WatchedRun } from "./watched-protocol.ts";
+
+const HOST = "127.0.0.1";
+
+/** Longer than the grace period of a server, after which a `run` is left behind: 5 s. */
+const END_MS = 10_000;
+
+/** How many different peers there are: making keys is what costs most here. */
+const PEERS = 8;
+
+/** What runs under watch may do with real time, such as reading a file: how often that is looked at. */
+const REAL_STEP_MS = 5;
+
+/** Who opened a connection, as the server sees it. */
+export type Direction = "inbound" | "dialed";
+
+/** What two probes share when they are to meet. */
+export interface ProbeOptions {
+  readonly seed?: number;
+  /** The other's. */
+  readonly clock?: WatchedClock;
+  readonly network?: MemoryNetwork;
+}
+
+/** Virtual time that goes on when a timer throws, and tells. */
+export class WatchedClock extends VirtualClock {
+  thrown: ((error: unknown) => void) | undefined;
+
+  override setTimeout(task: () => void, ms: number): unknown {
+    return super.setTimeout(() => {
+      try {
+        task();
+      } catch (error) {
+        this.thrown?.(error);
+      }
+    }, ms);
+  }
+}
+
+/**
+ * A server that runs protocols under watch, in memory and virtual time, without cryptography.
+ *
+ * What goes wrong is collected in {@link Probe.faults}; {@link Probe.close} looks at what is left.
+ */
+export class Probe {
+  readonly clock: WatchedClock;
+  readonly server: Server;
+  readonly runs: readonly WatchedRun[];
+  readonly faults: Fault[] = [];
+  readonly #owner: Required<ProtocolOwner>;
+  readonly #transport: Transport;
+  readonly #identities: readonly { readonly key: Uint8Array; readonly id: Uint8Array }[];
+  #connections = 0;
+  #closing: Promise<readonly Fault[]> | undefined;
+  readonly #unwatch: () => void;
+  readonly #listeners: ScriptedListener[] = [];
+
+  private constructor(
+    owner: Required<ProtocolOwner>,
+    key: Uint8Array,
+    {
+      random,
+      clock,
+      transport,
+    }: { random: SeededRandom; clock: WatchedClock; transport: Transport },
+  ) {
+    const runs: WatchedRun[] = [];
+    this.#owner = owner;
+    clock.thrown ??= (error): void => {
+      this.note(FaultKind.escaped, `a timer threw ${describeError(error)}`, error);
+    };
+    this.clock = clock;
+    this.runs = runs;
+    this.#transport = transport;
+    this.#identities = Array.from({ length: PEERS }, () => {
+      const key = random.secretKey();
+      return { key, id: nodeIdOf(key) };
+    });
+    this.server = new Server({
+      key,
+      clientId: "probe/1",
+      listen: `${HOST}:0`,
+      protocols: owner.protocols.map((protocol) => watchProtocol(protocol, runs)),
+      transport,
+      session: nullSession,
+      clock,
+      random: random.fork().next,
+    });
+    this.server.on("protocol:error", ({ protocol, error }) => {
+      if (isDocumented(error)) return;
+      this.note(FaultKind.undocumented, `${protocol} ended with ${describeError(error)}`, error);
+    });
+    this.server.on("protocol:detached", ({ protocol }) => {
+      this.note(FaultKind.hang, `${protocol}: run went on after its connection had ended`);
+    });
+    this.#unwatch = watchEscapes((error) => {
+      this.note(FaultKind.escaped, `nobody took ${describeError(error)}`, error);
+    });
+  }
+
+  /** Starts a server with what `create` makes. */
+  static async open(create: CreateSubject, options: ProbeOptions = {}): Promise<Probe> {
+    const random = seededRandom(options.seed ?? 1);
+    const { clock = new WatchedClock(), network = new MemoryNetwork() } = options;
+    const key = random.secretKey();
+    const owner = await createSubject(create, { key, clock, random: random.fork().next });
+    const probe = new Probe(owner, key, { random, clock, transport: network.transport(HOST) });
+    await owner.attach(probe.server);
+    await clock.settle(probe.server.start());
+    return probe;
+  }
+
+  /** What the server speaks, as it was made. */
+  get protocols(): readonly Protocol[] {
+    return this.#owner.protocols;
+  }
+
+  /** A peer that has said Hello and speaks what the server speaks, or only the given protocols of it. */
+  async connect(
+    direction: Direction,
+    only: readonly Protocol[] = this.protocols,
+  ): Promise<ScriptedPeer> {
+    const key = this.#nextKey();
+    const { clock } = this;
+    const common = {
+      key,
+      protocols: only,
+      transport: this.#transport,
+      session: nullSession,
+      clock,
+    };
+    if (direction === "inbound") {
+      const peer = await clock.settle(scriptedPeer(this.server, common));
+      await clock.advance(0);
+      return peer;
+    }
+    const listener = await scriptedPeer.listen(common);
+    this.#listeners.push(listener);
+    const dialing = this.server.dial(listener.enode);
+    const [peer] = await clock.settle(Promise.all([listener.accept(), dialing]));
+    await clock.advance(0);
+    return peer;
+  }
+
+  /** The peer as the server sees it, while it does. */
+  peer(of: ScriptedPeer): Peer | undefined {
+    return this.server.peer(of.id);
+  }
+
+  /** The last run with a peer of the named protocol. */
+  runOf(peer: Peer, label: string): WatchedRun | undefined {
+    return this.runs.findLast((run) => run.peer === peer && run.label === label);
+  }
+
+  /** Notes a fault when the peer is connected and yet its ping is not answered. */
+  async checkAnswers(peer: ScriptedPeer): Promise<void> {
+    if (this.peer(peer) === undefined) return;
+    peer.send(0x02, []);
+    try {
+      await this.clock.settle(peer.expect(0x03, { skipOthers: true }));
+    } catch (error) {
+      if (this.peer(peer) === undefined) return;
+      this.note(FaultKind.hang, `a ping was not answered: ${describeError(error)}`, error);
+    }
+  }
+
+  /**
+   * Waits until the condition holds: in virtual time first, then in real time, for what waits for a disk.
+   *
+   * @returns whether it came to hold
+   */
+  async waitFor(
+    condition: () => boolean,
+    { virtualMs, realMs }: { virtualMs: number; realMs: number },
+  ): Promise<boolean> {
+    await this.clock.advance(0);
+    for (let passed = 0; passed < virtualMs && !condition(); passed += 1_000) {
+      await this.clock.advance(1_000);
+    }
+    for (let passed = 0; passed < realMs && !condition(); passed += REAL_STEP_MS) {
+      await new Promise((resolve) => setTimeout(resolve, REAL_STEP_MS));
+      await this.clock.advance(0);
+    }
+    return condition();
+  }
+
+  /** The key of a peer that is not connected; each has its turn. */
+  #nextKey(): Uint8Array {
+    for (let i = 0; i < PEERS; i++) {
+      const identity = this.#identities[this.#connections++ % PEERS];
+      if (identity !== undefined && this.server.peer(identity.id) === undefined)
+        return identity.key;
+    }
+    throw new Error(`all ${PEERS} peers are connected`);
+  }
+
+  /** Notes that something went wrong. */
+  note(kind: FaultKind, detail: string, error?: unknown): void {
+    this.faults.push({ kind, detail, ...(error === undefined ? {} : { error }) });
+  }
+
+  /** Stops the server, looks at what is left, and returns everything that was found; once. */
+  close(): Promise<readonly Fault[]> {
+    return (this.#closing ??= this.#close());
+  }
+
+  async #close(): Promise<readonly Fault[]> {
+    try {
+      await this.clock.settle(this.server.stop());
+      for (const listener of this.#listeners) await listener.close();
+      await this.clock.settle(Promise.resolve(this.#owner.close()));
+      await this.clock.advance(END_MS);
+      for (const { label, isSettled, waiting } of this.runs) {
+        if (!isSettled) this.note(FaultKind.hang, `${label}: run did not end`);
+        else if (waiting > 0) {
+          this.note(FaultKind.leak, `${label}: ${waiting} reads and sends were left waiting`);
+        }
+      }
+      const { pending } = this.clock;
+      if (pending > 0) this.note(FaultKind.leak, `${pending} timers were left behind`);
+    } catch (error) {
+      this.note(FaultKind.hang, `the server did not stop: ${describeError(error)}`, error);
+    } finally {
+      this.#unwatch();
+    }
+    return this.faults;
+  }
+}

@@ -1,0 +1,246 @@
+import { DisconnectReason, UselessPeer } from "@heddle/p2p";
+import type { Peer, Protocol } from "@heddle/p2p";
+import {
+  bytes,
+  defineProtocol,
+  implement,
+  list,
+  notify,
+  request,
+  struct,
+  text,
+  tuple,
+  uint,
+} from "@heddle/protocol";
+import { describe, expect, test } from "vitest";
+
+import { FaultKind, fuzzProtocol } from "../src/index.ts";
+import type { FuzzReport } from "../src/index.ts";
+
+const word = text({ max: 100 });
+const messages = {
+  status: notify(0, struct({ network: uint, name: word })),
+  range: request(1, 2, struct({ from: uint, count: uint }), list(uint), { maxReplyBytes: 10_000 }),
+  store: notify(3, struct({ key: word, value: bytes({ max: 1_000 }) })),
+};
+const Range1 = defineProtocol({ name: "range", version: 1, handshake: "status", messages });
+
+/** What may be wrong with a protocol that is otherwise right. */
+interface Planted {
+  readonly range?: (count: number) => readonly number[] | Promise<readonly number[]>;
+  readonly store?: (value: Uint8Array, peer: Peer) => unknown;
+  readonly run?: (answer: readonly number[]) => Promise<void>;
+}
+
+const numbers = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+
+function createRange({ range, store, run }: Planted = {}): Protocol[] {
+  return implement([Range1], {
+    handshake: {
+      local: () => ({ network: 7, name: "range" }),
+      verify({ network }) {
+        if (network !== 7) throw new UselessPeer();
+      },
+    },
+    on: {
+      range: (_c, { count }) => range?.(count) ?? numbers(Math.min(count, 1_000)),
+      store: (c, { value }) => store?.(value, c.peer),
+    },
+    ...(run === undefined
+      ? {}
+      : {
+          async run(c) {
+            await run(await c.call.range({ from: 0, count: 3 }));
+            await new Promise((resolve) => c.signal.addEventListener("abort", resolve));
+          },
+        }),
+  });
+}
+
+/** A raw protocol: a number is answered by that many bytes. */
+function createZeros(max: number): Protocol {
+  return {
+    name: "zeros",
+    version: 1,
+    length: 2,
+    async run(_peer, rw) {
+      for await (const message of rw) {
+        if (message.code === 1) continue;
+        const [count] = message.decode(tuple(uint));
+        await rw.sendItems(1, new Uint8Array(Math.min(count, max)));
+      }
+    },
+  };
+}
+
+const kinds = ({ faults }: FuzzReport): string[] => [...new Set(faults.map(({ kind }) => kind))];
+
+test("a protocol that checks what it gets has no faults, and has been given much", async () => {
+  const report = await fuzzProtocol(createRange({ run: async () => undefined }));
+  expect(report.faults).toEqual([]);
+  expect(report.messages).toBeGreaterThan(500);
+  expect(report.received).toBeGreaterThan(50);
+  expect(report.refused).toBeGreaterThan(50);
+  expect(report.connections).toBeGreaterThanOrEqual(report.refused);
+});
+
+test("a count that nobody checks is found, with the messages that show it", async () => {
+  const { faults } = await fuzzProtocol(createRange({ range: numbers }));
+  const [fault] = faults;
+  expect(fault?.sent.at(-1)).toMatchObject({ message: "range/1 range(0x01)" });
+  expect(fault?.sent.at(-1)?.payload).toMatch(/^0x[0-9a-f]+$/);
+});
+
+test("a count that nobody checks in a raw protocol is found, too", async () => {
+  const { faults } = await fuzzProtocol(createZeros(Infinity), { samples: { 0: [[3]] } });
+  expect(faults.length).toBeGreaterThan(0);
+  expect(await fuzzProtocol(createZeros(1_000), { samples: { 0: [[3]] } })).toMatchObject({
+    faults: [],
+  });
+});
+
+describe("what escapes is told by its kind:", () => {
+  test.each<[kind: string, what: string, planted: Planted]>([
+    [
+      FaultKind.undocumented,
+      "a handler that throws",
+      { store: (value) => value.length > 5 && JSON.parse("{") },
+    ],
+    [
+      FaultKind.escaped,
+      "a rejection that nobody takes",
+      { store: (value) => void (value.length > 5 && Promise.reject(new Error("lost"))) },
+    ],
+    [FaultKind.conduct, "more than its definition allows", { range: () => numbers(9_000) }],
+    [
+      FaultKind.undocumented,
+      "an answer that is trusted",
+      { run: async ([first = 0]) => void "x".repeat(first * 1_000_000) },
+    ],
+  ])("%s: %s", async (kind, _what, planted) => {
+    const report = await fuzzProtocol(createRange(planted), { messages: 150 });
+    expect(kinds(report)).toContain(kind);
+  });
+
+  test("unread and hang: a handler that never ends", async () => {
+    const store = (): Promise<never> => new Promise(() => undefined);
+    const report = await fuzzProtocol(createRange({ store }), { messages: 50 });
+    expect(kinds(report).sort()).toEqual([FaultKind.hang, FaultKind.unread]);
+  });
+
+  test("amplification: an answer that is too long", async () => {
+    const limits = { answerBytes: 100_000 };
+    const report = await fuzzProtocol(createZeros(200_000), { messages: 50, limits });
+    expect(kinds(report)).toEqual([FaultKind.amplification]);
+  });
+
+  test("memory: what one message takes", async () => {
+    const store = (value: Uint8Array): Uint8Array => new Uint8Array(value.length * 20_000);
+    const limits = { memoryBytes: 1_000_000 };
+    const report = await fuzzProtocol(createRange({ store }), { messages: 100, limits });
+    expect(kinds(report)).toEqual([FaultKind.memory]);
+  });
+
+  test("memory: what is kept", async () => {
+    const kept: Uint8Array[] = [];
+    const store = (value: Uint8Array): void => void kept.push(new Uint8Array(100_000), value);
+    const limits = { memoryBytes: 1_000_000 };
+    const { faults } = await fuzzProtocol(createRange({ store }), { messages: 200, limits });
+    expect(faults).toMatchObject([{ kind: FaultKind.memory, sent: [] }]);
+    expect(faults[0]?.detail).toContain("kept after everything has ended");
+    expect(kept.length).toBeGreaterThan(20);
+  });
+
+  test("blocked: what one message keeps the processor busy for", async () => {
+    const range = (count: number): number[] => {
+      let sum = 0;
+      for (let i = 0; i < count; i++) sum = (sum * 31 + i) >>> 0;
+      return [sum];
+    };
+    const limits = { cpuMs: 200 };
+    const report = await fuzzProtocol(createRange({ range }), { messages: 0, limits });
+    expect(kinds(report)).toContain(FaultKind.blocked);
+  });
+
+  test("escaped: a timer that throws", async () => {
+    const late: Protocol = {
+      ...createZeros(10),
+      async run(_peer, rw) {
+        for await (const { size } of rw) {
+          rw.clock.setTimeout(() => {
+            if (size > 1) throw new Error("late");
+          }, 1);
+        }
+      },
+    };
+    expect(kinds(await fuzzProtocol(late, { messages: 50 }))).toEqual([FaultKind.escaped]);
+  });
+
+  test("conduct: one peer's message ends another's connection", async () => {
+    const peers = new Set<Peer>();
+    const jealous: Protocol = {
+      ...createZeros(10),
+      async run(peer, rw) {
+        peers.add(peer);
+        for await (const message of rw) {
+          if (message.size < 2) continue;
+          for (const other of peers) {
+            if (other !== peer) void other.disconnect(DisconnectReason.uselessPeer);
+          }
+        }
+        peers.delete(peer);
+      },
+    };
+    expect(kinds(await fuzzProtocol(jealous, { messages: 50 }))).toEqual([FaultKind.conduct]);
+  });
+});
+
+test("the same seed sends the same messages, another one others", async () => {
+  const sent = async (seed: number): Promise<unknown> => {
+    const store = (): never => JSON.parse("{") as never;
+    const report = await fuzzProtocol(createRange({ store }), { seed, messages: 60 });
+    return report.faults.map(({ sent }) => sent);
+  };
+  const first = await sent(1);
+  expect(await sent(1)).toEqual(first);
+  expect(await sent(2)).not.toEqual(first);
+});
+
+test("what makes protocols is given a clock, a key and the server, and is closed", async () => {
+  const told: string[] = [];
+  const report = await fuzzProtocol(
+    ({ clock, key, random }) => {
+      expect([typeof clock.now(), key.length, typeof random()]).toEqual(["number", 32, "number"]);
+      return {
+        protocols: [createZeros(10)],
+        attach: (server) => told.push(`attached to ${server.config.clientId}`),
+        close: async () => told.push("closed"),
+      };
+    },
+    { messages: 10 },
+  );
+  expect(report.faults).toEqual([]);
+  expect(told).toEqual(["attached to probe/1", "closed"]);
+});
+
+test("every version is fuzzed, and companions shake hands, too", async () => {
+  const seen = new Set<string>();
+  const versions = [1, 2].map((version): Protocol => ({
+    ...createZeros(10),
+    version,
+    requires: [Range1],
+    async run(peer, rw) {
+      await peer.protocol(Range1);
+      for await (const _ of rw) seen.add(`${version} ${peer.inbound ? "inbound" : "dialed"}`);
+    },
+  }));
+  const report = await fuzzProtocol([...versions, ...createRange()], { messages: 200 });
+  expect(report.faults).toEqual([]);
+  expect([...seen].sort()).toEqual(["1 dialed", "1 inbound", "2 dialed", "2 inbound"]);
+});
+
+test("options that make no sense are refused", async () => {
+  await expect(fuzzProtocol([])).rejects.toThrow("there is no protocol to fuzz");
+  await expect(fuzzProtocol(createRange(), { messages: -1 })).rejects.toThrow(RangeError);
+  await expect(fuzzProtocol(createRange(), { seed: 0.5 })).rejects.toThrow(RangeError);
+});
