@@ -6,7 +6,9 @@ import { EnodeError } from "@heddle/identity";
 import { formatHeading, formatResult, formatSummary } from "./report.ts";
 import { runConformance, UnreachableError } from "./runner.ts";
 
-const USAGE = "usage: conformance ENODE [--only PATTERN] [--slow] [--json FILE]\n";
+const USAGE = `usage: conformance ENODE [--only PATTERN] [--slow] [--concurrency N] [--json FILE]
+                   [--echo NAME] [--length NAME=CODES]...
+`;
 
 /** Where the command line writes. */
 export interface Output {
@@ -20,15 +22,7 @@ export interface Output {
  */
 export async function main(args: readonly string[], out: Output, err: Output): Promise<number> {
   try {
-    const { values, positionals } = parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        only: { type: "string" },
-        json: { type: "string" },
-        slow: { type: "boolean", default: false },
-      },
-    });
+    const { values, positionals } = parse(args);
     const [enode] = positionals;
     if (enode === undefined || positionals.length > 1) {
       err.write(USAGE);
@@ -37,6 +31,9 @@ export async function main(args: readonly string[], out: Output, err: Output): P
     out.write(`${formatHeading()}\n`);
     const report = await runConformance(enode, {
       slow: values.slow,
+      concurrency: Number(values.concurrency),
+      lengths: Object.fromEntries(values.length.map(readLength)),
+      ...(values.echo === undefined ? {} : { echo: values.echo }),
       ...(values.only === undefined ? {} : { only: values.only }),
       onResult: (result) => void out.write(`${formatResult(result)}\n`),
     });
@@ -52,9 +49,46 @@ export async function main(args: readonly string[], out: Output, err: Output): P
   }
 }
 
+interface Arguments {
+  readonly positionals: string[];
+  readonly values: {
+    readonly only?: string;
+    readonly json?: string;
+    readonly echo?: string;
+    readonly length: string[];
+    readonly concurrency: string;
+    readonly slow: boolean;
+  };
+}
+
+function parse(args: readonly string[]): Arguments {
+  return parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      only: { type: "string" },
+      json: { type: "string" },
+      echo: { type: "string" },
+      length: { type: "string", multiple: true, default: [] },
+      concurrency: { type: "string", default: "1" },
+      slow: { type: "boolean", default: false },
+    },
+  });
+}
+
+/** @throws RangeError when it is not `NAME=CODES` */
+function readLength(argument: string): [name: string, codes: number] {
+  const match = /^(.+)=([0-9]{1,9})$/.exec(argument);
+  if (match?.[1] === undefined) {
+    throw new RangeError(`--length: expected NAME=CODES, got ${JSON.stringify(argument)}`);
+  }
+  return [match[1], Number(match[2])];
+}
+
 /** Errors of the user's, which no stack trace explains better: a bad URL, a bad option, nobody there. */
 function isExplained(error: unknown): error is Error {
   if (error instanceof UnreachableError || error instanceof EnodeError) return true;
+  if (error instanceof RangeError) return true;
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   return code.startsWith("ERR_PARSE_ARGS");
 }

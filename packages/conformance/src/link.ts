@@ -101,6 +101,16 @@ export class Link {
     return this.outcome(({ msgId }) => msgId === Base.pong, proof);
   }
 
+  /** Waits for so many Pongs. */
+  async pongs(count: number): Promise<Outcome> {
+    for (let seen = 0; seen < count; seen += 1) {
+      const outcome = await this.outcome(({ msgId }) => msgId === Base.pong, "");
+      if (outcome.kind === "accepted") continue;
+      return { ...outcome, detail: `${seen} of ${count} Pongs, then ${outcome.detail}` };
+    }
+    return accepted(count === 1 ? "Pong" : `${count} Pongs`);
+  }
+
   /** Waits for the end; whatever comes before it, other than Disconnect, is skipped. */
   end(ms: number = this.waitMs): Promise<Outcome> {
     return this.outcome(() => false, "", ms);

@@ -1,5 +1,5 @@
 import { concatBytes, decodeRlp, encodeRlp, rlpItemLength } from "@heddle/identity";
-import type { RlpInput, RlpValue } from "@heddle/identity";
+import type { RlpValue } from "@heddle/identity";
 import { compress, decompress, FrameReader, RawFrameWriter } from "@heddle/rlpx";
 import type { RawFrameOptions, SessionSecrets } from "@heddle/rlpx";
 
@@ -38,7 +38,7 @@ export class RawSession {
   }
 
   /** Seals one message without sending it. */
-  seal(msgId: number, payload: Uint8Array, options: SendOptions = {}): Uint8Array {
+  seal(msgId: number | bigint, payload: Uint8Array, options: SendOptions = {}): Uint8Array {
     const isPlain = !this.isCompressed || options.isRaw === true;
     const body = isPlain ? payload : compress(payload);
     return this.sealFrame(concatBytes(encodeRlp(msgId), body), options);
@@ -51,13 +51,8 @@ export class RawSession {
   }
 
   /** Sends one message. */
-  send(msgId: number, payload: Uint8Array, options: SendOptions = {}): Promise<void> {
+  send(msgId: number | bigint, payload: Uint8Array, options: SendOptions = {}): Promise<void> {
     return this.wire.write(this.seal(msgId, payload, options));
-  }
-
-  /** Sends an RLP value as a message. */
-  sendValue(msgId: number, value: RlpInput, options: SendOptions = {}): Promise<void> {
-    return this.send(msgId, encodeRlp(value), options);
   }
 
   /** Hands over bytes that came behind the handshake. */

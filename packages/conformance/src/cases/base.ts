@@ -17,18 +17,12 @@ const ID_BASED = "devp2p rlpx.md §Message ID-based Multiplexing";
 
 const isPong = ({ msgId }: Received): boolean => msgId === Base.pong;
 
-/** Waits for so many Pongs, and for an echo behind them where the node can give one. */
+/** Waits for so many Pongs, and for an answer behind them. */
 async function pongs(link: Link, count: number): Promise<Outcome> {
-  for (let seen = 0; seen < count; seen += 1) {
-    const outcome = await link.outcome(isPong, "");
-    if (outcome.kind !== "accepted") {
-      return { ...outcome, detail: `${seen} of ${count} Pongs, then ${outcome.detail}` };
-    }
-  }
-  const outcome = await link.answers();
-  return outcome.kind === "accepted"
-    ? accepted(`${count} Pongs, and the session goes on`)
-    : outcome;
+  const outcome = await link.pongs(count);
+  if (outcome.kind !== "accepted") return outcome;
+  const last = await link.answers();
+  return last.kind === "accepted" ? accepted(`${count} Pongs, and the session goes on`) : last;
 }
 
 /** Seals so many Pings into one write. */
