@@ -10,7 +10,9 @@ import { describeReason, Disconnect, DisconnectReason } from "./disconnect.ts";
 import { DialError, TimeoutError } from "./errors.ts";
 import { EstablishError } from "./establish.ts";
 import type { LivePeer } from "./peer.ts";
+import { discard } from "./stream.ts";
 import type { ByteStream } from "./stream.ts";
+import type { TaskSet } from "./tasks.ts";
 
 /** What a dialer needs of its server. */
 export interface DialerHost {
@@ -21,6 +23,8 @@ export interface DialerHost {
   readonly signal: AbortSignal;
   /** The deadlines open on the server; they end with it. */
   readonly scopes: ScopeGroup;
+  /** What the server waits for when it stops. */
+  readonly tasks: TaskSet;
   peerOf(id: Uint8Array): LivePeer | undefined;
   /** Resolves when the node's own connection to us, if it is saying Hello just now, is decided. */
   inboundDecided(id: Uint8Array): Promise<void> | undefined;
@@ -164,7 +168,7 @@ export class Dialer {
   }
 
   async #connect(node: Enode, given: AbortSignal): Promise<LivePeer> {
-    const { config, scopes } = this.#host;
+    const { config, scopes, tasks } = this.#host;
     const { clock, limits, transport } = config;
     let stream: ByteStream;
     {
@@ -175,7 +179,7 @@ export class Dialer {
       });
       const address = { host: node.host, port: node.tcpPort };
       const connecting = transport.dial(address, { signal: scope.signal });
-      stream = await unlessAborted(connecting, scope.signal, (late) => late.destroy());
+      stream = await unlessAborted(connecting, scope.signal, (late) => tasks.add(discard(late)));
     }
     using scope = openScope(clock, limits.handshakeTimeoutMs, {
       expire: () => new TimeoutError("handshake", limits.handshakeTimeoutMs),
@@ -224,11 +228,11 @@ function abortedError(signal: AbortSignal): DialError {
   return new DialError(ABORTED, "dial", DisconnectReason.requested, "local", signal.reason);
 }
 
-/** Rejects with the signal's reason even if `work` pays no heed to it; what comes too late is discarded. */
+/** Rejects with the signal's reason even if `work` pays no heed to it; what comes too late is dropped. */
 async function unlessAborted<T>(
   work: Promise<T>,
   signal: AbortSignal,
-  discard: (late: T) => void = () => undefined,
+  drop: (late: T) => void = () => undefined,
 ): Promise<T> {
   let onAbort: () => void = () => undefined;
   const aborted = new Promise<never>((_resolve, reject) => {
@@ -239,7 +243,7 @@ async function unlessAborted<T>(
   try {
     return await Promise.race([work, aborted]);
   } catch (error) {
-    work.then(discard, () => undefined);
+    work.then(drop, () => undefined);
     throw error;
   } finally {
     signal.removeEventListener("abort", onAbort);

@@ -19,6 +19,7 @@ import { BaseMessage, decodeHello, encodeHello, PROTOCOL_VERSION } from "./hello
 import type { Hello } from "./hello.ts";
 import type { Protocol } from "./protocol.ts";
 import type { Session, SessionUpgrade, WireMessage } from "./session.ts";
+import { discard } from "./stream.ts";
 import type { ByteStream } from "./stream.ts";
 
 /** Why a connection never became a peer. */
@@ -60,6 +61,8 @@ export interface EstablishOptions {
   /** Why this node may not become a peer, if so: asked before our Hello, and again after theirs. */
   readonly admit: (remoteId: Uint8Array) => number | undefined;
   readonly onPhase?: (phase: Phase) => void;
+  /** Given the end of a stream that becomes no peer; told before the error is. */
+  readonly leaving?: (closed: Promise<void>) => void;
 }
 
 /** A stream that may become a peer: identity proven, Hellos exchanged, protocols matched. */
@@ -87,15 +90,20 @@ export async function establish(
 }
 
 /** Ends a connection that is established and yet cannot become a peer; returns why. */
-export function refuse({ connection }: Established, reason: number): EstablishError {
+export function refuse(
+  { connection }: Established,
+  reason: number,
+  { leaving }: Pick<EstablishOptions, "leaving">,
+): EstablishError {
   connection.end({ msgId: BaseMessage.disconnect, payload: encodeDisconnect(reason) });
+  leaving?.(connection.closed());
   return new EstablishError(describeReason(reason), { phase: "hello", reason, side: "local" });
 }
 
 async function upgrade(
   stream: ByteStream,
   { upgrade: upgradeStream, secretKey }: EstablishContext,
-  { remoteId, signal }: EstablishOptions,
+  { remoteId, signal, leaving }: EstablishOptions,
 ): Promise<Session> {
   try {
     const session = await upgradeStream(stream, {
@@ -105,7 +113,8 @@ async function upgrade(
     });
     return session;
   } catch (error) {
-    stream.destroy();
+    const closed = discard(stream);
+    leaving?.(closed);
     throw establishError("handshake", error, signal);
   }
 }
@@ -249,6 +258,7 @@ class HelloExchange {
     if (this.#isSettled) return;
     this.#isSettled = true;
     close();
+    this.#options.leaving?.(this.#connection.closed());
     this.#reject(error);
   }
 }

@@ -361,13 +361,16 @@ export class LivePeer implements Peer {
   async #settleRuns(error: DisconnectedError): Promise<void> {
     const required = this.channels.filter((channel) => this.#isRequired(channel));
     const dependents = this.channels.filter((channel) => !this.#isRequired(channel));
-    await this.#settle(dependents);
+    // One grace period for all: companions have what is left of it, and at least their half.
+    const { graceMs } = this.#limits;
+    const endAt = this.#clock.now() + graceMs;
+    await this.#settle(dependents, required.length > 0 ? graceMs / 2 : graceMs);
     this.#mux.close(error);
-    await this.#settle(required);
+    await this.#settle(required, endAt - this.#clock.now());
     for (const channel of this.channels) channel.inbox.clear();
   }
 
-  async #settle(channels: readonly Channel[]): Promise<void> {
+  async #settle(channels: readonly Channel[], ms: number): Promise<void> {
     const pending = new Set(channels.filter((channel) => this.#runs.has(channel)));
     if (pending.size === 0) return;
     const settled = Promise.all(
@@ -377,10 +380,7 @@ export class LivePeer implements Peer {
       }),
     );
     const grace = new AbortController();
-    await Promise.race([
-      settled,
-      sleep(this.#clock, this.#limits.graceMs, grace.signal).catch(() => undefined),
-    ]);
+    await Promise.race([settled, sleep(this.#clock, ms, grace.signal).catch(() => undefined)]);
     grace.abort();
     for (const channel of pending) this.#events.detached(this, channel.label);
   }

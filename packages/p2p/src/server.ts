@@ -6,6 +6,7 @@ import { CandidateLoop } from "./candidates.ts";
 import { isLoopback } from "./cidr.ts";
 import { createConfig, toEnode } from "./config.ts";
 import type { ServerConfig, ServerOptions } from "./config.ts";
+import { sleep } from "./clock.ts";
 import { createCounters, createProtocolCounters, increment } from "./counters.ts";
 import type { ServerCounters } from "./counters.ts";
 import { openScope, ScopeGroup } from "./deadline.ts";
@@ -25,7 +26,9 @@ import type { LivePeerEvents } from "./peer.ts";
 import { PeerSet } from "./peer-set.ts";
 import { PendingHandshakes } from "./pending.ts";
 import type { Peer } from "./protocol.ts";
+import { discard } from "./stream.ts";
 import type { ByteStream, Listener, StreamAddress } from "./stream.ts";
+import { TaskSet } from "./tasks.ts";
 import { ConnectionThrottle } from "./throttle.ts";
 
 /** A `maintain`ed session that lasted this long starts the waits between attempts anew. */
@@ -59,7 +62,8 @@ export class Server implements AsyncDisposable {
   readonly counters: ServerCounters = createCounters();
   readonly #emitter: Emitter<ServerEvents>;
   readonly #peers: PeerSet;
-  readonly #closing = new Set<Promise<void>>();
+  /** Handshakes, and connections that end: a stop waits for them. */
+  readonly #tasks = new TaskSet();
   /** Inbound connections of proven identity that exchange Hellos: a dial of the same node waits. */
   readonly #greeting = new Map<string, Promise<void>>();
   readonly #maintained = new Map<string, Maintainer>();
@@ -160,9 +164,11 @@ export class Server implements AsyncDisposable {
     this.#running = undefined;
     for (const maintainer of this.#maintained.values()) maintainer.stop();
     this.#maintained.clear();
-    const stopping = Promise.all([this.#stopping, this.#stop(running)]).then(() => {
-      if (this.#stopping === stopping) this.#stopping = undefined;
-    });
+    const stopping = Promise.all([this.#stopping, this.#stop(running)])
+      .then(() => undefined)
+      .finally(() => {
+        if (this.#stopping === stopping) this.#stopping = undefined;
+      });
     this.#stopping = stopping;
     return stopping;
   }
@@ -229,6 +235,7 @@ export class Server implements AsyncDisposable {
       nodeId: this.id,
       signal,
       scopes,
+      tasks: this.#tasks,
       peerOf: (id) => this.#peers.get(id),
       inboundDecided: (id) => this.#greeting.get(toHex(id)),
       peerAdded: (id, until) => this.#peerAdded(id, until),
@@ -254,7 +261,7 @@ export class Server implements AsyncDisposable {
     const { listen, transport } = this.config;
     if (listen === undefined || running.controller.signal.aborted) return;
     const listener = await transport.listen(listen, (stream) => {
-      void this.#accept(running, stream);
+      this.#tasks.add(this.#accept(running, stream));
     });
     if (running.controller.signal.aborted) {
       await listener.close();
@@ -269,14 +276,23 @@ export class Server implements AsyncDisposable {
     running.controller.abort(reason);
     running.scopes.abort(reason);
     for (const peer of this.#peers.list()) void peer.disconnect(DisconnectReason.clientQuitting);
-    await Promise.all([running.listener?.close(), ...this.#closing]);
+    const { clock, limits, logger } = this.config;
+    const closed = new AbortController();
+    const closing = Promise.all([running.listener?.close(), this.#tasks.settled()]);
+    // Everything of ours has ended by then; a transport of somebody else's may never close.
+    const graceMs = limits.graceMs + 2 * limits.drainTimeoutMs;
+    const late = sleep(clock, graceMs, closed.signal).then(
+      () => logger.error("stopped without waiting any longer for what the transport opened"),
+      () => undefined,
+    );
+    await Promise.race([closing.finally(() => closed.abort()), late]);
   }
 
   /** Serves one accepted stream; whatever goes wrong ends that stream only. */
   async #accept(running: Running, stream: ByteStream): Promise<void> {
     if (this.#isRefused(running, stream)) {
       this.counters.serves.refused += 1;
-      stream.destroy();
+      await discard(stream);
       return;
     }
     const { clock, limits } = this.config;
@@ -340,6 +356,7 @@ export class Server implements AsyncDisposable {
     const inbound = node === undefined;
     const address = stream.remoteAddress;
     const { config } = this;
+    const leaving = (closed: Promise<void>): void => this.#tasks.add(closed);
     try {
       const established = await establish(
         stream,
@@ -357,6 +374,7 @@ export class Server implements AsyncDisposable {
           ...(node === undefined ? {} : { remoteId: node.id }),
           ...(identified === undefined ? {} : { identified }),
           signal,
+          leaving,
           admit: (id) => this.#refusal(id, inbound),
           onPhase: (phase) => this.#emitter.emit("handshake", { address, inbound, phase }),
         },
@@ -365,7 +383,7 @@ export class Server implements AsyncDisposable {
       const refusal = signal.aborted
         ? disconnectReasonFor(signal.reason)
         : this.#refusal(established.connection.session.remoteId, inbound);
-      if (refusal !== undefined) throw refuse(established, refusal);
+      if (refusal !== undefined) throw refuse(established, refusal, { leaving });
       return this.#addPeer(established, node);
     } catch (error) {
       if (error instanceof EstablishError) {
@@ -442,8 +460,7 @@ export class Server implements AsyncDisposable {
   #dropPeer(peer: LivePeer, error: DisconnectedError): void {
     this.#peers.delete(peer);
     increment(this.counters.disconnects[error.by], error.reason);
-    const closing = peer.closed().finally(() => this.#closing.delete(closing));
-    this.#closing.add(closing);
+    this.#tasks.add(peer.closed());
     this.config.logger.info("peer dropped", { peer: peer.enode, error });
     this.#emitter.emit("peer:drop", { peer, error });
     this.#running?.candidates.wake();

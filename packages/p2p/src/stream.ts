@@ -43,6 +43,16 @@ export interface ByteStream {
   destroy(): void;
 }
 
+const ignore = (): void => undefined;
+
+/** Destroys a stream, whoever owned it; resolves when it is gone. */
+export function discard(stream: ByteStream): Promise<void> {
+  return new Promise((resolve) => {
+    stream.open({ data: ignore, drain: ignore, end: ignore, close: () => resolve() });
+    stream.destroy();
+  });
+}
+
 /** Accepts streams until closed. */
 export interface Listener {
   readonly address: StreamAddress;

@@ -66,6 +66,7 @@ class TcpStream implements ByteStream {
   #handlers: StreamHandlers | undefined;
   #error: Error | undefined;
   #hasEnded = false;
+  #isClosed = false;
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -81,13 +82,16 @@ class TcpStream implements ByteStream {
     socket.on("error", (error) => {
       this.#error = error;
     });
-    socket.on("close", () => this.#handlers?.close(this.#error));
+    socket.on("close", () => {
+      this.#isClosed = true;
+      this.#handlers?.close(this.#error);
+    });
   }
 
   open(handlers: StreamHandlers): void {
     this.#handlers = handlers;
     // What happened while nobody owned the stream is told to the new owner.
-    if (this.#socket.destroyed) queueMicrotask(() => this.#handlers?.close(this.#error));
+    if (this.#isClosed) queueMicrotask(() => this.#handlers?.close(this.#error));
     else if (this.#hasEnded) queueMicrotask(() => this.#handlers?.end());
   }
 

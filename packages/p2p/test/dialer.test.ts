@@ -15,6 +15,7 @@ import { DialError } from "../src/errors.ts";
 import { EstablishError } from "../src/establish.ts";
 import type { LivePeer } from "../src/peer.ts";
 import type { ByteStream } from "../src/stream.ts";
+import { TaskSet } from "../src/tasks.ts";
 import { defer, keyOf, ManualClock, rejection, settle, watchEscapes } from "./harness.ts";
 import type { Deferred } from "./harness.ts";
 
@@ -27,8 +28,12 @@ function nodeOf(n: number, changes: Partial<Enode> = {}): Enode {
 /** A peer and a stream, as far as a dialer looks at them. */
 const peerOf = (node: Enode): LivePeer => ({ id: node.id }) as LivePeer;
 function streamOf(): ByteStream & { isDestroyed: boolean } {
-  const stream = { isDestroyed: false, destroy: () => void (stream.isDestroyed = true) };
-  return stream as ByteStream & { isDestroyed: boolean };
+  const stream = {
+    isDestroyed: false,
+    open: () => undefined,
+    destroy: () => void (stream.isDestroyed = true),
+  };
+  return stream as Partial<ByteStream> as ByteStream & { isDestroyed: boolean };
 }
 
 interface Attempt {
@@ -53,6 +58,7 @@ class Host implements DialerHost {
   readonly controller = new AbortController();
   readonly signal = this.controller.signal;
   readonly scopes = new ScopeGroup();
+  readonly tasks = new TaskSet();
   readonly counters = createCounters();
   readonly nodeId = nodeIdOf(OUR_KEY);
   readonly config: DialerHost["config"];

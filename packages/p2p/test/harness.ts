@@ -379,6 +379,8 @@ export class RawPeer {
   readonly #waiting: (() => void)[] = [];
   /** Whether messages are read as they come. */
   isReading = true;
+  /** Whether it leaves its side open when the other one ends. */
+  lingers = false;
   isClosed = false;
   isEnded = false;
   bytesIn = 0;
@@ -396,7 +398,7 @@ export class RawPeer {
       drain: () => this.#wake(),
       end: () => {
         this.isEnded = true;
-        this.stream.end();
+        if (!this.lingers) this.stream.end();
         this.#wake();
       },
       close: () => {

@@ -1,18 +1,39 @@
 import { describe, expect, test } from "vitest";
 
-import { collectMetrics, DisconnectedError, renderOpenMetrics, Server } from "../src/index.ts";
-import type { Message, Protocol } from "../src/index.ts";
+import { nodeIdOf } from "@heddle/identity";
+import type { Enode } from "@heddle/identity";
+
+import {
+  collectMetrics,
+  DisconnectedError,
+  MemoryNetwork,
+  renderOpenMetrics,
+  Server,
+  silentLogger,
+  tcpTransport,
+} from "../src/index.ts";
+import type {
+  ByteStream,
+  Message,
+  Protocol,
+  ServerOptions,
+  StreamAddress,
+  Transport,
+} from "../src/index.ts";
+import { discard } from "../src/stream.ts";
 import {
   allEvents,
   connectPair,
   connectScripted,
   createServer,
   defer,
+  dialRaw,
   idle,
   keyOf,
   ManualClock,
   networks,
   nextEvent,
+  RawPeer,
   rejection,
   Scripted,
   settle,
@@ -92,6 +113,156 @@ describe("stop()", () => {
   });
 });
 
+/** A server's dial of a node made by hand, which shakes hands and then says what the test wants. */
+async function dialByHand(
+  options: Partial<ServerOptions> = {},
+): Promise<{ server: Server; raw: RawPeer; outcome: Promise<Error> }> {
+  const network = new MemoryNetwork();
+  const accepted = defer<RawPeer>();
+  const host = "10.0.0.9";
+  const { address } = await network
+    .transport(host)
+    .listen({ host, port: 0 }, (stream) => accepted.resolve(new RawPeer(stream, keyOf(901))));
+  const transport = network.transport("10.0.0.1");
+  const server = await startServer({ transport, protocols: [idle()], ...options });
+  const id = nodeIdOf(keyOf(901));
+  const outcome = rejection(server.dial({ id, host, tcpPort: address.port, udpPort: 0 }));
+  return { server, raw: await within("a dial", accepted.promise), outcome };
+}
+
+/** How many sockets, listening ones too, the process holds; one that is closed counts for a turn or two more. */
+async function sockets(): Promise<number> {
+  await settle(5);
+  return process.getActiveResourcesInfo().filter((name) => name.startsWith("TCP")).length;
+}
+
+/** A node of this key where something listens. */
+function enodeAt(key: Uint8Array, { address }: { address: StreamAddress | undefined }): Enode {
+  const { host, port } = address ?? { host: "127.0.0.1", port: 0 };
+  return { id: nodeIdOf(key), host, tcpPort: port, udpPort: port };
+}
+
+/** Accepts TCP connections and says nothing. */
+async function listenSilently() {
+  const accepted: ByteStream[] = [];
+  const address = { host: "127.0.0.1", port: 0 };
+  const listener = await tcpTransport.listen(address, (stream) => accepted.push(stream));
+  const close = async (): Promise<void> => {
+    await Promise.all([listener.close(), ...accepted.map(discard)]);
+  };
+  return { address: listener.address, accepted, close };
+}
+
+describe("stop() waits for what it opened", () => {
+  const limits = { drainTimeoutMs: 2_000, graceMs: 5_000 };
+
+  test("a dialed connection that failed in Hello, until it has drained", async () => {
+    const clock = new ManualClock();
+    const { server, raw, outcome } = await dialByHand({ clock, limits });
+    await raw.respond();
+    // It does not end its side, so that the connection has to be cut.
+    raw.lingers = true;
+    raw.sendHello({ capabilities: [] });
+    expect(await outcome).toMatchObject({ phase: "hello", reason: 0x03 });
+    let isStopped = false;
+    const stopped = server.stop().then(() => (isStopped = true));
+    await clock.advance(1_999);
+    expect([isStopped, raw.isClosed]).toEqual([false, false]);
+    await clock.advance(1);
+    await within("the stop", stopped);
+    expect(raw.isClosed).toBe(true);
+    expect(clock.pending).toBe(0);
+  });
+
+  test("a connection that is refused after its Hello", async () => {
+    const clock = new ManualClock();
+    const { memory } = networks();
+    const server = await startServer({ ...memory("127.0.0.2"), clock, limits, maxPeers: 0 });
+    const raw = await dialRaw(server, keyOf(900));
+    raw.lingers = true;
+    await raw.initiate(server.id);
+    expect(await raw.readDisconnect()).toBe(0x04);
+    let isStopped = false;
+    const stopped = server.stop().then(() => (isStopped = true));
+    await clock.advance(1_999);
+    expect(isStopped).toBe(false);
+    await clock.advance(1);
+    await within("the stop", stopped);
+    expect(clock.pending).toBe(0);
+  });
+
+  test("a dial in the middle of its handshake", async () => {
+    const { server, raw, outcome } = await dialByHand();
+    await within("the stop", server.stop());
+    expect(await outcome).toMatchObject({ phase: "handshake", reason: 0x08 });
+    await raw.over();
+  });
+
+  test("runs that ignore their signal share one grace period, companions last", async () => {
+    const clock = new ManualClock();
+    const freed = defer();
+    const stuck = (name: string): Protocol => ({ ...idle(name), run: () => freed.promise });
+    const protocols = [stuck("base"), { ...stuck("top"), requires: [{ name: "base" }] }];
+    const { near } = await connectPair(
+      { protocols, clock, limits },
+      { protocols: [idle("base"), idle("top")] },
+    );
+    const detached = allEvents(near, "protocol:detached");
+    let isStopped = false;
+    const stopped = near.stop().then(() => (isStopped = true));
+    await clock.advance(2_500);
+    expect(detached.map(({ protocol }) => protocol)).toEqual(["top/1"]);
+    await clock.advance(2_499);
+    expect(isStopped).toBe(false);
+    await clock.advance(1);
+    await within("the stop", stopped);
+    expect(detached.map(({ protocol }) => protocol)).toEqual(["top/1", "base/1"]);
+    freed.resolve();
+  });
+
+  test("but not for ever for a transport that never closes", async () => {
+    const clock = new ManualClock();
+    const errors: string[] = [];
+    const logger = { ...silentLogger, error: (message: string) => void errors.push(message) };
+    const transport: Transport = {
+      name: "deaf",
+      dial: () => Promise.reject(new Error("deaf")),
+      listen: async (address) => ({ address, close: () => new Promise(() => undefined) }),
+    };
+    const server = await startServer({ listen: ":1", clock, limits, logger, transport });
+    let isStopped = false;
+    const stopped = server.stop().then(() => (isStopped = true));
+    await clock.advance(8_999);
+    expect(isStopped).toBe(false);
+    await clock.advance(1);
+    await within("the stop", stopped);
+    expect(errors).toEqual(["stopped without waiting any longer for what the transport opened"]);
+    expect(clock.pending).toBe(0);
+  });
+
+  test("whatever state TCP connections are in, so that not a handle is left when it resolves", async () => {
+    const before = await sockets();
+    const hub = await startServer({ listen: "127.0.0.1:0", protocols: [idle()] });
+    const peer = await startServer({ protocols: [idle()] });
+    await peer.dial(hub.enode);
+    const useless = await startServer({ protocols: [idle("other")] });
+    await rejection(useless.dial(hub.enode));
+    const stranger = await startServer({ protocols: [idle()] });
+    const wrongKey = enodeAt(keyOf(77), hub);
+    const failed = rejection(stranger.dial(wrongKey));
+    const silent = await listenSilently();
+    const unanswered = rejection(peer.dial(enodeAt(keyOf(78), silent)));
+    await until("the silent side is dialed", () => silent.accepted.length === 1);
+    const connecting = rejection(peer.dial(enodeAt(keyOf(79), silent)));
+    await turn();
+    await within("the stops", Promise.all([peer, useless, stranger].map((one) => one.stop())));
+    await Promise.all([failed, unanswered, connecting]);
+    await hub.stop();
+    await silent.close();
+    expect(await sockets()).toBe(before);
+  });
+});
+
 describe("start()", () => {
   test("works again after stop, on both nets", async () => {
     for (const net of ["tcp", "memory"] as const) {
@@ -145,19 +316,11 @@ test("await using stops the server", async () => {
   expect(kept.isRunning).toBe(false);
 });
 
-/** What keeps the process alive, without what the test runner itself holds. */
-function handles(): string[] {
-  return process
-    .getActiveResourcesInfo()
-    .filter((name) => /TCP|Timeout|Immediate/.test(name))
-    .toSorted();
-}
-
 test("stopped TCP servers leave no socket, timer or listener behind", async () => {
   const warnings: string[] = [];
   const onWarning = ({ name }: Error): void => void warnings.push(name);
   process.on("warning", onWarning);
-  const before = handles().filter((name) => name.startsWith("TCP"));
+  const before = await sockets();
   const listen = "127.0.0.1:0";
   for (let round = 0; round < 5; round += 1) {
     const hub = createServer({ listen, protocols: [idle()] });
@@ -174,9 +337,7 @@ test("stopped TCP servers leave no socket, timer or listener behind", async () =
     await rejection(refused.dial(hub.enode));
     await Promise.all([hub, refused, ...spokes].map((server) => server.stop()));
   }
-  await until("no socket is left", () => {
-    return handles().filter((name) => name.startsWith("TCP")).length <= before.length;
-  });
+  expect(await sockets()).toBe(before);
   process.off("warning", onWarning);
   expect(warnings).toEqual([]);
 });

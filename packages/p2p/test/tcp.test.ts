@@ -1,0 +1,99 @@
+import { onTestFinished, describe, expect, test } from "vitest";
+
+import { discard } from "../src/stream.ts";
+import type { ByteStream, StreamHandlers } from "../src/stream.ts";
+import { tcpTransport } from "../src/tcp.ts";
+import { defer, rejection, settle, until, within } from "./harness.ts";
+
+/** What an owner was told, in order; data by its length. */
+class Owner implements StreamHandlers {
+  readonly told: string[] = [];
+  bytes = 0;
+
+  data(chunk: Uint8Array): void {
+    this.bytes += chunk.length;
+  }
+
+  drain(): void {
+    this.told.push("drain");
+  }
+
+  end(): void {
+    this.told.push("end");
+  }
+
+  close(error: Error | undefined): void {
+    this.told.push(error === undefined ? "close" : `close: ${error.name}`);
+  }
+}
+
+/** Both ends of a TCP connection on loopback, gone after the test. */
+async function connected(): Promise<[ByteStream, ByteStream]> {
+  const accepted = defer<ByteStream>();
+  const address = { host: "127.0.0.1", port: 0 };
+  const listener = await tcpTransport.listen(address, (stream) => accepted.resolve(stream));
+  const near = await tcpTransport.dial(listener.address, { signal: new AbortController().signal });
+  const far = await within("a connection", accepted.promise);
+  onTestFinished(async () => {
+    await Promise.all([discard(near), discard(far), listener.close()]);
+  });
+  return [near, far];
+}
+
+describe("handing a TCP stream on", () => {
+  test("while it is being destroyed tells the next owner of its end, once, and no longer the one before", async () => {
+    const [near] = await connected();
+    const [first, next] = [new Owner(), new Owner()];
+    near.open(first);
+    near.destroy();
+    near.open(next);
+    await until("the next owner is told", () => next.told.length > 0);
+    await settle();
+    expect([first.told, next.told]).toEqual([[], ["close"]]);
+  });
+
+  test("when it is gone already tells the next owner so, once", async () => {
+    const [near] = await connected();
+    await discard(near);
+    await settle();
+    const next = new Owner();
+    near.open(next);
+    await until("the next owner is told", () => next.told.length > 0);
+    await settle();
+    expect(next.told).toEqual(["close"]);
+  });
+
+  test("after the other side's last byte tells the next owner of that", async () => {
+    const [near, far] = await connected();
+    const [first, next] = [new Owner(), new Owner()];
+    near.open(first);
+    near.resume();
+    far.end();
+    await until("the first owner is told", () => first.told.length > 0);
+    near.open(next);
+    await settle();
+    expect([first.told, next.told]).toEqual([["end"], ["end"]]);
+  });
+});
+
+test("discarding resolves when the stream is gone, at both ends", async () => {
+  const [near, far] = await connected();
+  const owner = new Owner();
+  far.open(owner);
+  far.resume();
+  await within("the end of it", discard(near));
+  await until("the other side is told", () => owner.told.length > 0);
+});
+
+test("a dial that is aborted rejects with the signal's reason", async () => {
+  const controller = new AbortController();
+  const reason = new Error("no longer wanted");
+  const { signal } = controller;
+  // Discard-only: what is sent there goes nowhere, so that the connection is still being made.
+  const outcome = rejection(tcpTransport.dial({ host: "127.0.0.1", port: 9 }, { signal }));
+  controller.abort(reason);
+  expect(await outcome).toBe(reason);
+  expect(await rejection(tcpTransport.dial({ host: "127.0.0.1", port: 9 }, { signal }))).toBe(
+    reason,
+  );
+});
