@@ -15,8 +15,10 @@ const MAX_LISTED = 8;
 
 interface Named {
   readonly id: Uint8Array;
-  nick: string;
-  shown: ShownNick;
+  readonly nick: string;
+  readonly shown: ShownNick;
+  /** When it said so, in Unix milliseconds. */
+  readonly time: number;
 }
 
 /** What changed when a node said what it is called. */
@@ -48,7 +50,7 @@ export class NameBook {
   constructor(maxNodes: number, self: Uint8Array, nick: string) {
     this.#maxNodes = maxNodes;
     this.#self = toHex(self);
-    this.claim(self, nick);
+    this.claim(self, nick, 0);
   }
 
   /** How many nodes are remembered, we among them. */
@@ -56,18 +58,23 @@ export class NameBook {
     return this.#nodes.size;
   }
 
-  /** A node says what it is called; returns what changed if it was called something else. */
-  claim(id: Uint8Array, nick: string): Renamed | undefined {
+  /**
+   * A node says what it is called.
+   *
+   * @param time - when it said so, in Unix milliseconds; what it said before the last counts no more
+   * @returns what changed, if it was called something else
+   */
+  claim(id: Uint8Array, nick: string, time: number): Renamed | undefined {
     const hex = toHex(id);
     const known = this.#nodes.get(hex);
-    if (known?.nick === nick) {
+    if (known !== undefined && (known.nick === nick || time < known.time)) {
       this.#nodes.delete(hex);
-      this.#nodes.set(hex, known);
+      this.#nodes.set(hex, time < known.time ? known : { ...known, time });
       return undefined;
     }
     const from = known === undefined ? undefined : this.nameOf(id);
     if (known !== undefined) this.#forget(hex, known);
-    const named: Named = { id: id.slice(), nick, shown: showNick(nick) };
+    const named: Named = { id: id.slice(), nick, shown: showNick(nick), time };
     this.#nodes.set(hex, named);
     const claimants = this.#claims.get(named.shown.key) ?? new Set();
     this.#claims.set(named.shown.key, claimants.add(hex));

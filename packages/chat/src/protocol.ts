@@ -42,8 +42,6 @@ export interface Envelope {
 export interface DirectMessage extends Envelope {
   /** 16 random bytes, the same when it is sent again: so that it is shown once. */
   readonly id: Uint8Array;
-  /** When it was sent, in Unix milliseconds by the sender's clock. */
-  readonly time: number;
 }
 
 /** What the sender of a direct message learns: who got it has shown it, knows no such type, or refuses. */
@@ -106,12 +104,9 @@ export const Chat1: ProtocolDefinition<"chat", 1, ChatTable, "introduce"> = defi
   handshake: "introduce",
   messages: {
     introduce: notify(0, struct({ nick: text({ min: 1, max: MAX_NICK_BYTES }) })),
-    tell: request(
-      1,
-      2,
-      struct({ id: fixedBytes(16), time: uint, ...envelopeFields }),
-      struct({ status }),
-      { timeoutMs: 10_000, maxReplyBytes: 64 },
-    ),
+    tell: request(1, 2, struct({ id: fixedBytes(16), ...envelopeFields }), struct({ status }), {
+      timeoutMs: 10_000,
+      maxReplyBytes: 64,
+    }),
   },
 });
