@@ -159,8 +159,10 @@ export class Joiner {
       const onAbort = (): void => settle(() => reject(signal.reason as Error));
       const off = listeners.on("introduced", ({ peer }) => {
         const key = toHex(peer.id);
-        const target = targets.find(({ node }) => !peer.inbound && toHex(node.id) === key);
-        settle(() => resolve({ via: target?.via ?? "peer", peer, attempts }));
+        const target = targets.find(({ node }) => toHex(node.id) === key);
+        // The server draws from the book as well, at the same time.
+        const via = peer.inbound ? "peer" : (target?.via ?? "book");
+        settle(() => resolve({ via, peer, attempts }));
       });
       signal.addEventListener("abort", onAbort, { once: true });
       if (signal.aborted) onAbort();

@@ -1,4 +1,4 @@
-import { mkdir, rename } from "node:fs/promises";
+import { access, constants, mkdir, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 import { crc32 } from "node:zlib";
 
@@ -122,6 +122,8 @@ async function readAll(database: Database, logger: Logger): Promise<Map<string, 
 }
 
 async function moveAside(path: string): Promise<void> {
+  // What merely may not be used just now is not damaged.
+  await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
   for (let number = 1; ; number += 1) {
     try {
       await rename(path, `${path}.damaged-${number}`);
@@ -142,7 +144,8 @@ function seal(name: string, value: Uint8Array): Uint8Array {
 
 function open(name: string, sealed: Uint8Array): Uint8Array | undefined {
   if (sealed.length < CHECKSUM_BYTES) return undefined;
-  const value = sealed.slice(CHECKSUM_BYTES);
+  // A Buffer comes, whose slice would be a view of it.
+  const value = Uint8Array.from(sealed.subarray(CHECKSUM_BYTES));
   const checksum = new DataView(sealed.buffer, sealed.byteOffset).getUint32(0);
   return checksum === checksumOf(name, value) ? value : undefined;
 }
@@ -155,14 +158,15 @@ function isLocked(error: unknown): boolean {
   return codesOf(error).includes("LEVEL_LOCKED");
 }
 
-/** What repairing may help with; a disk that is full or a folder that may not be read is not. */
+/** What repairing may help with: a missing file is an IO error, too. */
+const DAMAGE: ReadonlySet<string> = new Set([
+  "LEVEL_CORRUPTION",
+  "LEVEL_INVALID_ARGUMENT",
+  "LEVEL_IO_ERROR",
+]);
+
 function isDamage(error: unknown): boolean {
-  const codes = codesOf(error);
-  return (
-    codes.includes("LEVEL_CORRUPTION") ||
-    codes.includes("LEVEL_INVALID_ARGUMENT") ||
-    codes.includes("LEVEL_IO_ERROR")
-  );
+  return codesOf(error).some((code) => DAMAGE.has(code));
 }
 
 function isTaken(error: unknown): boolean {
