@@ -2,7 +2,7 @@ import { cp, mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
 import { openStore } from "../src/index.ts";
@@ -49,11 +49,24 @@ test("what was written is there again; what was deleted is not", async () => {
   const path = join(folder, "deep", "er", "store");
   const store = await openStore(path);
   expect(store.initial.size).toBe(0);
-  await store.write(new Map([["a", Uint8Array.of(1)], ["b", Uint8Array.of()]])); // prettier-ignore
-  await store.write(new Map([["a", undefined], ["c", Uint8Array.of(3)]])); // prettier-ignore
+  await store.write(
+    new Map([
+      ["a", Uint8Array.of(1)],
+      ["b", Uint8Array.of()],
+    ]),
+  );
+  await store.write(
+    new Map([
+      ["a", undefined],
+      ["c", Uint8Array.of(3)],
+    ]),
+  );
   await store.close();
   const again = await openStore(path);
-  expect([...again.initial]).toEqual([["b", Uint8Array.of()], ["c", Uint8Array.of(3)]]); // prettier-ignore
+  expect([...again.initial]).toEqual([
+    ["b", Uint8Array.of()],
+    ["c", Uint8Array.of(3)],
+  ]);
   await again.close();
 });
 
