@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 
 import { Gossip1 } from "@heddle/gossip";
 import { bytesEqual, escapeText, toHex } from "@heddle/identity";
-import { Disconnect, DisconnectReason, LocalProtocolError } from "@heddle/p2p";
+import { Disconnect, DisconnectReason, LocalProtocolError, sleep } from "@heddle/p2p";
 import type { Protocol } from "@heddle/p2p";
 import { implement, PeerGone, RequestError, RequestTimeout } from "@heddle/protocol";
 import type { Context } from "@heddle/protocol";
@@ -16,6 +16,9 @@ import { RecentMap } from "./recent.ts";
 
 /** Direct messages that are remembered, so that one which is sent twice is shown once. */
 const MAX_REMEMBERED = 2_048;
+
+/** How long to wait before a message is sent again: the other side may still be busy with the end. */
+const RETRY_DELAY_MS = 1_000;
 
 /** What one connection may still do. */
 interface Link {
@@ -104,27 +107,34 @@ export class DirectMessages {
   }
 
   async #deliver(to: Uint8Array, message: DirectMessage, signal: AbortSignal): Promise<Receipt> {
-    const timeoutMs = this.#parts.config.limits.receiptTimeoutMs;
-    for (let attempt = 1; ; attempt++) {
+    const { clock, limits } = this.#parts.config;
+    const ask = async (): Promise<Receipt> => {
       const context = await this.#reach(to, signal);
+      return context.call.tell(message, { signal, timeoutMs: limits.receiptTimeoutMs });
+    };
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof PeerGone)) throw this.#explain(to, error);
+      // Whether it arrived cannot be known; by its id it is shown once, so it may be sent again.
+      await sleep(clock, RETRY_DELAY_MS, signal);
       try {
-        return await context.call.tell(message, { signal, timeoutMs });
-      } catch (error) {
-        // Whether it arrived cannot be known; by its id it is shown once, so it may be sent again.
-        if (error instanceof PeerGone && attempt === 1) continue;
-        if (error instanceof RequestError) throw this.#noReceipt(to, error);
-        throw error;
+        return await ask();
+      } catch (again) {
+        signal.throwIfAborted();
+        throw this.#explain(to, again instanceof RequestError ? again : error);
       }
     }
   }
 
-  #noReceipt(to: Uint8Array, error: RequestError): ChatError {
-    const name = this.#parts.nameOf(to);
-    const { receiptTimeoutMs } = this.#parts.config.limits;
-    const problem =
+  /** What a request's failure means for a message. */
+  #explain(to: Uint8Array, error: unknown): unknown {
+    if (!(error instanceof RequestError)) return error;
+    const why =
       error instanceof RequestTimeout
-        ? `no receipt from ${name} within ${receiptTimeoutMs} ms: the message may have arrived`
-        : `no receipt from ${name}, the connection ended: the message may have arrived`;
+        ? `within ${error.timeoutMs} ms`
+        : "before the connection ended";
+    const problem = `no receipt from ${this.#parts.nameOf(to)} ${why}: the message may have arrived`;
     return new ChatError("ERR_CHAT_NO_RECEIPT", problem, { cause: error });
   }
 
