@@ -6,10 +6,17 @@ const MOST_BYTES = 2 * 1024 * 1024;
 const MAX_KEPT_BYTES = 4 * 1024 * 1024;
 
 /** Buffers of one length each, by the number of times it doubles {@link LEAST_LENT_BYTES}. */
-const kept: Uint8Array[][] = Array.from({ length: lengthClass(MOST_BYTES) + 1 }, () => []);
+const kept: Lending[][] = Array.from({ length: lengthClass(MOST_BYTES) + 1 }, () => []);
 let keptBytes = 0;
-/** What is lent and comes back once: one buffer in two hands would mix up two connections. */
-const lent = new WeakSet<ArrayBufferLike>();
+/** What a buffer of the pool knows of itself; a map or set of buffers costs more than the rest together. */
+const lending = Symbol("lending");
+type Lendable = ArrayBufferLike & { [lending]?: Lending };
+
+interface Lending {
+  readonly whole: Uint8Array;
+  /** It comes back once: one buffer in two hands would mix up two connections. */
+  isLent: boolean;
+}
 
 /**
  * Lends a buffer to whichever connection needs one, so that traffic at full speed allocates none: the garbage
@@ -22,10 +29,16 @@ export function borrowBuffer(length: number): Uint8Array {
   if (length > MOST_BYTES) return new Uint8Array(length);
   const index = lengthClass(length);
   const found = kept[index]?.pop();
-  if (found !== undefined) keptBytes -= found.length;
-  const buffer = found ?? new Uint8Array(LEAST_LENT_BYTES << index);
-  lent.add(buffer.buffer);
-  return buffer;
+  if (found === undefined) return createLent(LEAST_LENT_BYTES << index);
+  keptBytes -= found.whole.length;
+  found.isLent = true;
+  return found.whole;
+}
+
+function createLent(length: number): Uint8Array {
+  const whole = new Uint8Array(length);
+  (whole.buffer as Lendable)[lending] = { whole, isLent: true };
+  return whole;
 }
 
 /**
@@ -34,10 +47,13 @@ export function borrowBuffer(length: number): Uint8Array {
  * @param view - the buffer or any part of it; anything that was not lent, or was returned, is left alone
  */
 export function returnBuffer(view: Uint8Array): void {
-  const { buffer } = view;
-  if (!lent.delete(buffer) || keptBytes + buffer.byteLength > MAX_KEPT_BYTES) return;
-  kept[lengthClass(buffer.byteLength)]?.push(new Uint8Array(buffer));
-  keptBytes += buffer.byteLength;
+  const entry = (view.buffer as Lendable)[lending];
+  if (entry?.isLent !== true) return;
+  entry.isLent = false;
+  const { length } = entry.whole;
+  if (keptBytes + length > MAX_KEPT_BYTES) return;
+  kept[lengthClass(length)]?.push(entry);
+  keptBytes += length;
 }
 
 function lengthClass(length: number): number {

@@ -15,6 +15,8 @@ export interface FrameSecrets {
 
 /** Encrypting zeros yields the bare keystream, which one call makes for a whole batch of frames. */
 const ZEROS = new Uint8Array(WINDOW_BYTES);
+/** A call to the cipher costs as much as 4 KiB of its keystream: a single small message does not pay for one. */
+const LEAST_KEYSTREAM_BYTES = 512;
 const NOTHING = new Uint8Array(0);
 
 /** One direction of a connection: its keystream and its MAC, lent to an engine while there is work. */
@@ -22,8 +24,9 @@ export class Direction {
   readonly engine: FrameEngine;
   readonly #cipher: AesCtr;
   readonly #state = new Uint8Array(STATE.bytes);
-  /** Keystream that was made and not used before the last release. */
+  /** Keystream that was made and not used before the last release: the first `#leftoverBytes` of this. */
   #leftover: Uint8Array = NOTHING;
+  #leftoverBytes = 0;
   /** The unused keystream in the engine while this direction holds it. */
   #keystreamAt = 0;
   #keystreamEnd = 0;
@@ -51,8 +54,10 @@ export class Direction {
     engine.holder = this;
     engine.state.set(this.#state);
     this.#keystreamAt = 0;
-    this.#keystreamEnd = this.#leftover.length;
-    if (this.#keystreamEnd > 0) engine.keystream.set(this.#leftover);
+    this.#keystreamEnd = this.#leftoverBytes;
+    if (this.#keystreamEnd > 0) {
+      engine.keystream.set(this.#leftover.subarray(0, this.#keystreamEnd));
+    }
     return true;
   }
 
@@ -62,10 +67,13 @@ export class Direction {
     if (engine.holder !== this) return;
     engine.holder = undefined;
     this.#state.set(engine.state);
-    const isUsedUp = this.#keystreamAt === this.#keystreamEnd;
-    this.#leftover = isUsedUp
-      ? NOTHING
-      : engine.keystream.slice(this.#keystreamAt, this.#keystreamEnd);
+    const rest = this.#keystreamEnd - this.#keystreamAt;
+    // What a burst left behind is not held any longer than it lasts.
+    if (rest > this.#leftover.length || this.#leftover.length > 2 * LEAST_KEYSTREAM_BYTES) {
+      this.#leftover = new Uint8Array(Math.max(rest, LEAST_KEYSTREAM_BYTES));
+    }
+    this.#leftover.set(engine.keystream.subarray(this.#keystreamAt, this.#keystreamEnd));
+    this.#leftoverBytes = rest;
   }
 
   /**
@@ -85,7 +93,8 @@ export class Direction {
     const { keystream } = this.engine;
     const rest = this.#keystreamEnd - this.#keystreamAt;
     if (rest > 0) keystream.copyWithin(0, this.#keystreamAt, this.#keystreamEnd);
-    const wanted = Math.max(length - rest, Math.min(ahead & ~15, WINDOW_BYTES - rest));
+    const most = Math.max(ahead & ~15, LEAST_KEYSTREAM_BYTES);
+    const wanted = Math.max(length - rest, Math.min(most, WINDOW_BYTES - rest));
     keystream.set(this.#cipher.update(ZEROS.subarray(0, wanted)), rest);
     this.#keystreamAt = 0;
     this.#keystreamEnd = rest + wanted;

@@ -55,7 +55,7 @@ export class ReadBuffer {
   /** Gives memory back when there is little left to keep. */
   settle(): void {
     if (this.#bytes.length === 0 || this.length * 16 > this.#bytes.length) return;
-    this.#replace(this.#bytes.slice(this.#start, this.#end));
+    this.#replace(this.length === 0 ? NOTHING : this.#bytes.slice(this.#start, this.#end));
   }
 
   /** Drops everything. */
