@@ -70,6 +70,11 @@ export class Conversation {
     return this.#options.protocol;
   }
 
+  /** As in `foo/2 blob(0x04)`. */
+  nameOf({ code, name }: CodeSample): string {
+    return `${this.label} ${name}(0x${code.toString(16).padStart(2, "0")})`;
+  }
+
   /** Whether the other side has ended it. */
   get isOver(): boolean {
     return this.#isOver || this.#probe.peer(this.peer) === undefined;
@@ -97,9 +102,14 @@ export class Conversation {
 
   /** Sends a message of the protocol, and lets everything run that waits for nothing else. */
   async send(code: number, payload: Uint8Array): Promise<void> {
+    this.throwIn(code, payload);
+    await this.#probe.clock.advance(0);
+  }
+
+  /** Sends a message of the protocol, and lets nothing run. */
+  throwIn(code: number, payload: Uint8Array): void {
     this.sent += 1;
     this.#capability.sendRaw(code, payload);
-    await this.#probe.clock.advance(0);
   }
 
   /** Everything of the protocol that has come; requests are noted in {@link asked}. */

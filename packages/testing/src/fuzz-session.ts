@@ -38,9 +38,6 @@ const SHOWN_BYTES = 64;
 /** How long a message may stay unread: in virtual time, and in real time for what waits for a disk. */
 const PATIENCE = { virtualMs: 60_000, realMs: 2_000 } as const;
 
-/** The same for a protocol that has left messages unread before. */
-const IMPATIENCE = { virtualMs: 1_000, realMs: 0 } as const;
-
 /** What a fuzz session is made of. */
 export interface FuzzSessionOptions {
   readonly random: SeededRandom;
@@ -62,7 +59,6 @@ export class FuzzSession {
   #bystander: Conversation | undefined;
   #sent: FuzzInput[] = [];
   #noted = 0;
-  #hasLeftUnread = false;
 
   constructor(probe: Probe, options: FuzzSessionOptions) {
     this.random = options.random;
@@ -118,7 +114,7 @@ export class FuzzSession {
     sample: CodeSample,
     { how, payload }: { readonly how: string; readonly payload: Uint8Array },
   ): Promise<boolean> {
-    this.#sent.push({ message: nameOf(conversation, sample), how, payload: show(payload) });
+    this.#sent.push({ message: conversation.nameOf(sample), how, payload: show(payload) });
     this.counts.messages += 1;
     const bystander = this.#bystander?.isOver === false ? this.#bystander : undefined;
     const before = this.#meters.read();
@@ -142,9 +138,7 @@ export class FuzzSession {
     } else {
       await this.#probe.checkAnswers(conversation.peer);
       const isRead = (): boolean => conversation.isOver || conversation.read >= conversation.sent;
-      const patience = this.#hasLeftUnread ? IMPATIENCE : PATIENCE;
-      if (!(await this.#probe.waitFor(isRead, patience))) {
-        this.#hasLeftUnread = true;
+      if (!(await this.#probe.waitFor(isRead, PATIENCE))) {
         const unread = conversation.sent - conversation.read;
         this.#probe.note(FaultKind.unread, `${conversation.label}: ${unread} messages stay unread`);
       }
@@ -179,7 +173,7 @@ export class FuzzSession {
       this.counts.received += 1;
       const sample = conversation.codes[code];
       if (sample === undefined || size <= sample.maxBytes) continue;
-      const detail = `${nameOf(conversation, sample)}: ${size} bytes, its definition allows ${sample.maxBytes}`;
+      const detail = `${conversation.nameOf(sample)}: ${size} bytes, its definition allows ${sample.maxBytes}`;
       this.#probe.note(FaultKind.conduct, detail);
     }
   }
@@ -217,10 +211,6 @@ export class FuzzSession {
     }
     return hasNew;
   }
-}
-
-function nameOf({ label }: Conversation, { code, name }: CodeSample): string {
-  return `${label} ${name}(0x${code.toString(16).padStart(2, "0")})`;
 }
 
 function show(payload: Uint8Array): string {

@@ -33,3 +33,5 @@ export { FaultKind } from "./faults.ts";
 export type { Fault } from "./faults.ts";
 export type { Samples } from "./samples.ts";
 export type { CreateSubject, ProtocolOwner, Surroundings } from "./subject.ts";
+export { contract, ContractError } from "./contract.ts";
+export type { ContractOptions, DefineTest } from "./contract.ts";

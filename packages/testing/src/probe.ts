@@ -39,6 +39,13 @@ export interface ProbeOptions {
   readonly network?: MemoryNetwork;
 }
 
+interface ProbeParts {
+  readonly random: SeededRandom;
+  readonly clock: WatchedClock;
+  readonly ownsClock: boolean;
+  readonly transport: Transport;
+}
+
 /** Virtual time that goes on when a timer throws, and tells. */
 export class WatchedClock extends VirtualClock {
   thrown: ((error: unknown) => void) | undefined;
@@ -64,25 +71,22 @@ export class Probe {
   readonly server: Server;
   readonly runs: readonly WatchedRun[];
   readonly faults: Fault[] = [];
+  readonly #ownsClock: boolean;
   readonly #owner: Required<ProtocolOwner>;
   readonly #transport: Transport;
   readonly #identities: readonly { readonly key: Uint8Array; readonly id: Uint8Array }[];
   #connections = 0;
+  /** A wait in real time was in vain: there need not be another. */
+  #wasInVain = false;
   #closing: Promise<readonly Fault[]> | undefined;
   readonly #unwatch: () => void;
   readonly #listeners: ScriptedListener[] = [];
 
-  private constructor(
-    owner: Required<ProtocolOwner>,
-    key: Uint8Array,
-    {
-      random,
-      clock,
-      transport,
-    }: { random: SeededRandom; clock: WatchedClock; transport: Transport },
-  ) {
+  private constructor(owner: Required<ProtocolOwner>, key: Uint8Array, parts: ProbeParts) {
+    const { random, clock, ownsClock, transport } = parts;
     const runs: WatchedRun[] = [];
     this.#owner = owner;
+    this.#ownsClock = ownsClock;
     clock.thrown ??= (error): void => {
       this.note(FaultKind.escaped, `a timer threw ${describeError(error)}`, error);
     };
@@ -119,9 +123,11 @@ export class Probe {
   static async open(create: CreateSubject, options: ProbeOptions = {}): Promise<Probe> {
     const random = seededRandom(options.seed ?? 1);
     const { clock = new WatchedClock(), network = new MemoryNetwork() } = options;
+    const ownsClock = options.clock === undefined;
     const key = random.secretKey();
     const owner = await createSubject(create, { key, clock, random: random.fork().next });
-    const probe = new Probe(owner, key, { random, clock, transport: network.transport(HOST) });
+    const transport = network.transport(HOST);
+    const probe = new Probe(owner, key, { random, clock, ownsClock, transport });
     await owner.attach(probe.server);
     await clock.settle(probe.server.start());
     return probe;
@@ -187,18 +193,23 @@ export class Probe {
    * @returns whether it came to hold
    */
   async waitFor(
-    condition: () => boolean,
+    condition: () => boolean | Promise<boolean>,
     { virtualMs, realMs }: { virtualMs: number; realMs: number },
   ): Promise<boolean> {
     await this.clock.advance(0);
-    for (let passed = 0; passed < virtualMs && !condition(); passed += 1_000) {
+    for (let passed = 0; passed < virtualMs; passed += 1_000) {
+      if (await condition()) return true;
       await this.clock.advance(1_000);
     }
-    for (let passed = 0; passed < realMs && !condition(); passed += REAL_STEP_MS) {
+    for (let passed = 0; passed < realMs; passed += REAL_STEP_MS) {
+      if (await condition()) return true;
+      if (this.#wasInVain) break;
       await new Promise((resolve) => setTimeout(resolve, REAL_STEP_MS));
       await this.clock.advance(0);
     }
-    return condition();
+    const holds = await condition();
+    this.#wasInVain ||= !holds;
+    return holds;
   }
 
   /** The key of a peer that is not connected; each has its turn. */
@@ -233,7 +244,7 @@ export class Probe {
           this.note(FaultKind.leak, `${label}: ${waiting} reads and sends were left waiting`);
         }
       }
-      const { pending } = this.clock;
+      const pending = this.#ownsClock ? this.clock.pending : 0;
       if (pending > 0) this.note(FaultKind.leak, `${pending} timers were left behind`);
     } catch (error) {
       this.note(FaultKind.hang, `the server did not stop: ${describeError(error)}`, error);
