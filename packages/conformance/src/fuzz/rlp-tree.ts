@@ -1,4 +1,3 @@
-import { concatBytes } from "@heddle/identity";
 import type { SeededRandom } from "@heddle/testing";
 
 /** RLP as mutation sees it: anything that can be written down, right or wrong. */
@@ -7,7 +6,13 @@ export type Tree =
   | { readonly items: readonly Tree[]; readonly fault?: Fault };
 
 /** How an item's prefix is wrong. */
-export type Fault = "long-form" | "one-more" | "one-less" | "leading-zero" | "huge" | "wrapped-byte";
+export type Fault =
+  | "long-form"
+  | "one-more"
+  | "one-less"
+  | "leading-zero"
+  | "huge"
+  | "wrapped-byte";
 
 const FAULTS: readonly Fault[] = [
   "long-form",
@@ -31,7 +36,8 @@ export function parseTree(bytes: Uint8Array): Tree | undefined {
 function parseItems(bytes: Uint8Array, depth: number, budget: { items: number }): Tree[] {
   const trees: Tree[] = [];
   let at = 0;
-  while (at < bytes.length && (budget.items -= 1) > 0) {
+  while (at < bytes.length && budget.items > 0) {
+    budget.items -= 1;
     const { start, end, isList } = span(bytes, at);
     const body = bytes.subarray(start, end);
     const isOpened = isList && depth < MAX_DEPTH;
@@ -54,33 +60,66 @@ function span(bytes: Uint8Array, at: number): { start: number; end: number; isLi
   return { start, end: Math.min(start + length, bytes.length), isList };
 }
 
+/** Trees are written from their end, so that lengths are known; what is longer loses its front. */
+const scratch = new Uint8Array(256 * 1024);
+
 /** Writes a tree down, faults included. */
 export function writeTree(tree: Tree): Uint8Array {
-  const isList = "items" in tree;
-  const body = isList ? concatBytes(...tree.items.map(writeTree)) : tree.bytes;
-  const first = body[0] ?? 0;
-  const isBare = !isList && body.length === 1 && first < 0x80 && tree.fault === undefined;
-  return isBare ? body : concatBytes(prefixOf(body.length, isList, tree.fault), body);
+  return scratch.slice(writeBefore(tree, scratch.length));
 }
 
-function prefixOf(length: number, isList: boolean, fault: Fault | undefined): Uint8Array {
-  const base = isList ? 0xc0 : 0x80;
-  const said =
-    fault === "one-more" ? length + 1 : fault === "one-less" ? Math.max(0, length - 1) : length;
-  if (fault === "huge") return Uint8Array.of(base + 55 + 8, 0x7f, ...new Uint8Array(7).fill(0xff));
-  if (fault === "leading-zero") return Uint8Array.of(base + 57, 0, said & 0xff);
-  if (said <= 55 && fault !== "long-form") return Uint8Array.of(base + said);
-  const digits: number[] = [];
-  for (let rest = said; rest > 0; rest = Math.floor(rest / 256)) digits.unshift(rest % 256);
-  if (digits.length === 0) digits.push(0);
-  return Uint8Array.of(base + 55 + digits.length, ...digits);
+/** Writes a tree so that it ends at `end`, and returns where it starts. */
+function writeBefore(tree: Tree, end: number): number {
+  let at = end;
+  if ("items" in tree) {
+    for (let i = tree.items.length - 1; i >= 0; i -= 1) {
+      const item = tree.items[i];
+      if (item !== undefined) at = writeBefore(item, at);
+    }
+    return writePrefix(at, end - at, 0xc0, tree.fault);
+  }
+  const { bytes, fault } = tree;
+  for (let i = bytes.length - 1; i >= 0; i -= 1) at = put(at, bytes[i] ?? 0);
+  const isBare = bytes.length === 1 && (bytes[0] ?? 0) < 0x80 && fault === undefined;
+  return isBare ? at : writePrefix(at, end - at, 0x80, fault);
+}
+
+function writePrefix(before: number, length: number, base: number, fault?: Fault): number {
+  let at = before;
+  const change = fault === "one-more" ? 1 : fault === "one-less" ? -1 : 0;
+  const said = Math.max(0, length + change);
+  if (fault === "huge") {
+    for (let i = 0; i < 7; i += 1) at = put(at, 0xff);
+    return put(put(at, 0x7f), base + 55 + 8);
+  }
+  if (said <= 55 && fault !== "long-form" && fault !== "leading-zero") return put(at, base + said);
+  let digits = 0;
+  for (let rest = said; rest > 0 || digits === 0; rest >>= 8, digits += 1) at = put(at, rest);
+  if (fault === "leading-zero") {
+    at = put(at, 0);
+    digits += 1;
+  }
+  return put(at, base + 55 + digits);
+}
+
+/** Writes one byte in front; at the front of the buffer nothing more is written. */
+function put(before: number, byte: number): number {
+  if (before === 0) return 0;
+  scratch[before - 1] = byte;
+  return before - 1;
 }
 
 /** Integers at the edges of what fields hold. */
-const EDGES: readonly bigint[] = [0, 7, 8, 16, 32, 53, 63, 64, 128, 256].flatMap((bits) => {
+const EDGES: readonly Uint8Array[] = [0, 7, 8, 16, 32, 53, 63, 64, 128, 256].flatMap((bits) => {
   const edge = 1n << BigInt(bits);
-  return [edge - 1n, edge, edge + 1n];
+  return [edge - 1n, edge, edge + 1n].map(bigEndian);
 });
+
+function bigEndian(value: bigint): Uint8Array {
+  const digits: number[] = [];
+  for (let rest = value; rest > 0n; rest >>= 8n) digits.unshift(Number(rest & 0xffn));
+  return Uint8Array.from(digits);
+}
 
 /** Another tree, different in one place. */
 export function mutateTree(tree: Tree, random: SeededRandom): Tree {
@@ -116,7 +155,7 @@ function mutateItems(items: readonly Tree[], random: SeededRandom): readonly Tre
     case 1:
       return items.toSpliced(at, 0, item);
     case 2:
-      return items.toSpliced(at, 1, ...(items.slice(0, 1)));
+      return items.toSpliced(at, 1, ...items.slice(0, 1));
     case 3: {
       const other = random.integer(items.length);
       return items.with(at, items[other] ?? item).with(other, item);
@@ -134,10 +173,8 @@ function nest(tree: Tree, depth: number): Tree {
   return nested;
 }
 
+/** Now and then not minimal. */
 function edgeBytes(random: SeededRandom): Uint8Array {
-  const digits: number[] = [];
-  for (let rest = random.pick(EDGES); rest > 0n; rest >>= 8n) digits.unshift(Number(rest & 0xffn));
-  // Now and then not minimal.
-  if (random.integer(4) === 0) digits.unshift(0);
-  return Uint8Array.from(digits);
+  const edge = random.pick(EDGES);
+  return random.integer(4) === 0 ? Uint8Array.of(0, ...edge) : edge;
 }

@@ -11,7 +11,7 @@ export interface FuzzTarget {
   readonly corpus: readonly Uint8Array[];
   /** Fragments that mean something to this decoder. */
   readonly dictionary?: readonly Uint8Array[];
-  /** The codes of the errors that are documented for it; anything else it throws is a finding. */
+  /** The errors that are documented for it, as {@link refusals} names them; any other is a finding. */
   readonly refusals: ReadonlySet<string>;
   /**
    * Feeds one input, which is only read.
@@ -20,6 +20,11 @@ export interface FuzzTarget {
    * @throws what the decoder throws; {@link BrokenInvariant} where it returned what it must not
    */
   run(input: Uint8Array, random: SeededRandom): void;
+}
+
+/** How a class of errors and its codes stand in {@link FuzzTarget.refusals}: `RlpError ERR_RLP_TRUNCATED`. */
+export function refusals(name: string, codes: readonly string[]): ReadonlySet<string> {
+  return new Set(codes.map((code) => `${name} ${code}`));
 }
 
 /** A decoder accepted something and what it made of it is wrong. */
