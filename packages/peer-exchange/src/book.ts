@@ -66,10 +66,9 @@ export class AddressBook {
   readonly #options: BookOptions;
   readonly #entries = new Map<string, Entry>();
   readonly #buckets: Readonly<Record<Table, Buckets>>;
-  readonly #subnets: Readonly<Record<Table, SubnetIndex>> = {
-    new: new SubnetIndex(),
-    tried: new SubnetIndex(),
-  };
+  /** All entries, and those of them that a dial has reached. */
+  readonly #subnets = new SubnetIndex();
+  readonly #tried = new SubnetIndex();
   readonly #bySource = new Map<string, number>();
   readonly #banned = new RecentMap<{ readonly seq: bigint; readonly until: number }>(MAX_BANNED);
 
@@ -88,7 +87,7 @@ export class AddressBook {
 
   /** How many entries a dial of ours has reached. */
   get triedCount(): number {
-    return this.#subnets.tried.size;
+    return this.#tried.size;
   }
 
   /** What is known of a node. */
@@ -176,7 +175,8 @@ export class AddressBook {
   }
 
   /**
-   * Draws a node to dial: a table, then a subnet in it, then one of its addresses.
+   * Draws a node to dial: half the time among those that were reached before, else among all; a subnet
+   * first, then one of its addresses.
    *
    * However many addresses a subnet has, it is drawn no more often than another.
    */
@@ -184,12 +184,10 @@ export class AddressBook {
     const { clock, random } = this.#options;
     const now = clock.wallNow();
     const isWanted = (entry: Entry): boolean => this.#retryAt(entry) <= now && accept(entry);
-    const tables = random() < 0.5 ? (["tried", "new"] as const) : (["new", "tried"] as const);
-    for (const table of tables) {
-      const entry = this.#subnets[table].draw(random, isWanted);
-      if (entry !== undefined) return entry;
-    }
-    return undefined;
+    // Not the new ones alone: where honest subnets have one address, and that is tried, those who have
+    // many would be all there is.
+    const tried = random() < 0.5 ? this.#tried.draw(random, isWanted) : undefined;
+    return tried ?? this.#subnets.draw(random, isWanted);
   }
 
   /** Up to `count` records, chosen at random among those that have not failed lately. */
@@ -233,10 +231,7 @@ export class AddressBook {
   #fullness(entry: Entry, table: Table): BookOutcome | undefined {
     const { limits } = this.#options;
     if (!entry.isLocal) {
-      const neighbours = [
-        ...this.#subnets.new.of(entry.subnet),
-        ...this.#subnets.tried.of(entry.subnet),
-      ];
+      const neighbours = this.#subnets.of(entry.subnet);
       if (neighbours.length >= limits.perSubnet) {
         const failing = neighbours.find(({ failures }) => failures > 0);
         if (failing === undefined) return "subnetFull";
@@ -283,8 +278,9 @@ export class AddressBook {
     entry.bucket = bucket;
     if (!this.#buckets[table].add(entry)) return false;
     entry.table = table;
-    this.#subnets[table].add(entry);
-    if (table === "new") {
+    this.#subnets.add(entry);
+    if (table === "tried") this.#tried.add(entry);
+    else {
       this.#bySource.set(entry.source, (this.#bySource.get(entry.source) ?? 0) + 1);
     }
     return true;
@@ -302,8 +298,11 @@ export class AddressBook {
 
   #remove(entry: Entry): void {
     this.#buckets[entry.table].delete(entry);
-    this.#subnets[entry.table].delete(entry);
-    if (entry.table !== "new") return;
+    this.#subnets.delete(entry);
+    if (entry.table === "tried") {
+      this.#tried.delete(entry);
+      return;
+    }
     const told = (this.#bySource.get(entry.source) ?? 1) - 1;
     if (told === 0) this.#bySource.delete(entry.source);
     else this.#bySource.set(entry.source, told);
