@@ -78,6 +78,7 @@ export class Connection {
   readonly #pausedBy = new Set<Brake>(["owner"]);
   #isReading = false;
   #isHeld = false;
+  #isGlancing = false;
   #failure: Error | undefined;
   #isFlushScheduled = false;
   #isBlocked = false;
@@ -143,10 +144,22 @@ export class Connection {
     if (!this.#pausedBy.delete(brake)) return;
     if (brake === "owner") this.#isHeld = false;
     if (this.isPaused) return;
+    this.#isGlancing = false;
     this.lastRead = this.#clock.now();
     if (this.#state !== "open") return;
     this.#deliver();
     if (this.#isStill("open") && !this.isPaused) this.#stream.resume();
+  }
+
+  /**
+   * Reads the next chunk although inboxes are full, and no more: pings that stand between messages nobody
+   * takes are to be answered. Does nothing while anything else stops the reading.
+   */
+  glance(): void {
+    const isInboxAlone = this.#pausedBy.size === 1 && this.#pausedBy.has("inbox");
+    if (!isInboxAlone || this.#state !== "open") return;
+    this.#isGlancing = true;
+    this.#stream.resume();
   }
 
   /** Queues a base message; it leaves before everything else. */
@@ -225,6 +238,10 @@ export class Connection {
   #onData(chunk: Uint8Array): void {
     this.bytesIn += chunk.length;
     if (this.#state !== "open") return;
+    if (this.#isGlancing) {
+      this.#isGlancing = false;
+      this.#stream.pause();
+    }
     this.lastRead = this.#clock.now();
     try {
       this.session.codec.feed(chunk);

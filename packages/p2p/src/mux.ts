@@ -1,30 +1,24 @@
 import { formatCapability } from "./capability.ts";
 import type { SharedCapability } from "./capability.ts";
-import { Channel, MAX_MESSAGE_SIZE } from "./channel.ts";
+import { Channel } from "./channel.ts";
 import type { ChannelOwner, SendLimits } from "./channel.ts";
 import type { Clock } from "./clock.ts";
 import type { Connection } from "./connection.ts";
 import { count, createProtocolCounters } from "./counters.ts";
 import type { ProtocolCounters } from "./counters.ts";
-import { RemoteProtocolError, TimeoutError } from "./errors.ts";
+import { RemoteProtocolError } from "./errors.ts";
+import type { TimeoutError } from "./errors.ts";
 import { decodeGrants, encodeGrants, FLOW_CAPABILITY, INITIAL_WINDOW } from "./flow.ts";
 import { Inbox, MESSAGE_OVERHEAD, messageCost } from "./inbox.ts";
+import { Intake } from "./intake.ts";
+import type { IntakeLimits } from "./intake.ts";
 import { Message } from "./message.ts";
 import type { Outgoing } from "./outbox.ts";
 import type { Protocol } from "./protocol.ts";
 import type { WireMessage } from "./session.ts";
 
 /** Bounds of what one connection may hold unread and unsent. */
-export interface MuxLimits extends SendLimits {
-  /** Messages in one protocol's inbox before it counts as full. */
-  readonly inboxMessages: number;
-  /** Bytes in one protocol's inbox, every message with 256 bytes of overhead. */
-  readonly inboxBytes: number;
-  /** Bytes in all inboxes of the connection together. */
-  readonly connectionBytes: number;
-  /** How long an inbox may stay full without a message being taken, in milliseconds. */
-  readonly stallTimeoutMs: number;
-}
+export interface MuxLimits extends SendLimits, IntakeLimits {}
 
 /** What a mux tells the peer it serves. */
 export interface MuxEvents {
@@ -34,9 +28,6 @@ export interface MuxEvents {
   sent(channel: Channel, code: number, payload: Uint8Array): void;
   provided(channel: Channel, context: unknown): void;
 }
-
-/** A full inbox lets go of the brake when it is down to this part of its bound. */
-const RESUME_SHARE = 0.5;
 
 /**
  * Spreads the messages of one connection over its protocols and gathers what they send.
@@ -54,7 +45,7 @@ export class Mux implements ChannelOwner {
   readonly #flowMsgId: number | undefined;
   readonly #minRttMs: () => number | undefined;
   #last: Channel | undefined;
-  #inboxCost = 0;
+  readonly #intake: Intake;
   #isOpen = true;
 
   constructor(options: {
@@ -76,6 +67,14 @@ export class Mux implements ChannelOwner {
     this.channels = options.shared
       .filter(({ name }) => name !== FLOW_CAPABILITY.name)
       .map((capability) => this.#createChannel(capability, options.counters));
+    this.#intake = new Intake({
+      channels: this.channels,
+      connection: options.connection,
+      clock: options.clock,
+      limits: options.limits,
+      hasFlowControl: this.hasFlowControl,
+      stalled: (channel, error) => options.events.stalled(channel, error),
+    });
     this.#minRttMs = options.minRttMs;
     if (this.#flowMsgId === undefined) return;
     for (const channel of this.channels) channel.queue.window = INITIAL_WINDOW;
@@ -88,7 +87,7 @@ export class Mux implements ChannelOwner {
 
   /** Bytes waiting in all inboxes, with overhead. */
   get inboxCost(): number {
-    return this.#inboxCost;
+    return this.#intake.cost;
   }
 
   /**
@@ -112,18 +111,18 @@ export class Mux implements ChannelOwner {
     }
     if (!this.#isOpen) return;
     this.#checkWindow(channel);
-    this.#inboxCost += messageCost(payload);
+    this.#intake.enter(messageCost(payload));
     channel.inbox.push(new Message(code, payload));
-    this.#brake(channel);
+    this.#intake.queued(channel);
   }
 
   /** Ends sending on every channel, and reading on those that `which` picks; queued messages stay readable. */
   close(error: Error, which: (channel: Channel) => boolean = () => true): void {
     this.#isOpen = false;
+    this.#intake.close();
     for (const channel of this.channels) {
       channel.closeSending(error);
       if (which(channel)) channel.inbox.close(error);
-      this.#clock.clearTimeout(channel.stallTimer);
     }
   }
 
@@ -189,14 +188,8 @@ export class Mux implements ChannelOwner {
   }
 
   #onTaken(channel: Channel, cost: number): void {
-    this.#inboxCost -= cost;
     this.#grant(channel, cost);
-    if (channel.stallTimer !== undefined) {
-      this.#clock.clearTimeout(channel.stallTimer);
-      channel.stallTimer = undefined;
-      if (this.#isFull(channel)) this.#watch(channel);
-    }
-    if (this.#connection.isPaused && this.#mayResume()) this.#connection.resume("inbox");
+    this.#intake.taken(channel, cost);
   }
 
   /** A message may be sent while the window is above zero; what was granted late only widens ours. */
@@ -207,51 +200,6 @@ export class Mux implements ChannelOwner {
       "ERR_P2P_WINDOW",
       `${label}: a message beyond the window, ${held} bytes of ${window} are used`,
     );
-  }
-
-  /** After a message was queued: stop what must stop. */
-  #brake(channel: Channel): void {
-    if (this.#isFull(channel)) {
-      if (channel.stallTimer === undefined) this.#watch(channel);
-      if (this.#flowMsgId === undefined) this.#connection.pause("inbox");
-    }
-    if (this.#inboxCost >= this.#connectionBound()) this.#connection.pause("inbox");
-  }
-
-  /** Whether its sender is held back; with flow control that is as soon as the window is used up. */
-  #isFull({ inbox, ungranted, window }: Channel): boolean {
-    const { inboxMessages, inboxBytes } = this.#limits;
-    const isWindowUsed = this.#flowMsgId !== undefined && inbox.cost + ungranted >= window;
-    return isWindowUsed || inbox.size >= inboxMessages || inbox.cost >= inboxBytes;
-  }
-
-  #mayResume(): boolean {
-    if (this.#inboxCost > this.#connectionBound() * RESUME_SHARE) return false;
-    const { inboxMessages, inboxBytes } = this.#limits;
-    return this.channels.every(
-      ({ inbox }) =>
-        this.#flowMsgId !== undefined ||
-        (inbox.size <= inboxMessages * RESUME_SHARE && inbox.cost <= inboxBytes * RESUME_SHARE),
-    );
-  }
-
-  /**
-   * With flow control every protocol may fill its own window, and one of them cross it by a message of
-   * any size, before all must wait: one that does not read is not to stop the others.
-   */
-  #connectionBound(): number {
-    const { connectionBytes } = this.#limits;
-    if (this.#flowMsgId === undefined) return connectionBytes;
-    const windows = this.channels.reduce((sum, { window }) => sum + window, 0);
-    return Math.max(connectionBytes, windows) + MAX_MESSAGE_SIZE;
-  }
-
-  #watch(channel: Channel): void {
-    const { stallTimeoutMs } = this.#limits;
-    channel.stallTimer = this.#clock.setTimeout(() => {
-      const what = `${channel.label} inbox (${channel.inbox.size} messages not read)`;
-      this.#events.stalled(channel, new TimeoutError(what, stallTimeoutMs));
-    }, stallTimeoutMs);
   }
 
   /** How far a window may grow: what the inbox takes, in messages of any size. */

@@ -2,7 +2,14 @@ import { encodeRlp } from "@heddle/identity";
 import { describe, expect, test } from "vitest";
 
 import { BaseMessage, MemoryNetwork, memoryStreamPair, rlpxUpgrade } from "../src/index.ts";
-import type { ByteStream, ServerOptions, StreamAddress } from "../src/index.ts";
+import type {
+  ByteStream,
+  MessageCodec,
+  ServerOptions,
+  StreamAddress,
+  StreamHandlers,
+} from "../src/index.ts";
+import { Connection } from "../src/connection.ts";
 import {
   dialRaw,
   keyOf,
@@ -132,6 +139,91 @@ test("a peer that pings and reads gets every pong", async () => {
   for (let i = 0; i < 1_000; i += 1) {
     expect((await raw.read())?.msgId).toBe(BaseMessage.pong);
   }
+});
+
+describe("a glance", () => {
+  /** A started connection on a stream that notes what it is told; each chunk is one message. */
+  function glancing() {
+    const told: string[] = [];
+    const received: number[] = [];
+    const chunks: Uint8Array[] = [];
+    let owner: StreamHandlers | undefined;
+    const stream: Partial<ByteStream> = {
+      open: (handlers) => void (owner = handlers),
+      pause: () => void told.push("pause"),
+      resume: () => void told.push("resume"),
+      end: () => void told.push("end"),
+      destroy: () => void told.push("destroy"),
+    };
+    const codec: Partial<MessageCodec> = {
+      pendingBytes: 0,
+      feed: (chunk) => void chunks.push(chunk),
+      next: () => {
+        const payload = chunks.shift();
+        return payload === undefined ? undefined : { msgId: 0x10, payload };
+      },
+    };
+    const connection = new Connection(
+      {
+        remoteId: new Uint8Array(64),
+        stream: stream as ByteStream,
+        codec: codec as MessageCodec,
+      },
+      {
+        clock: new ManualClock(),
+        limits: { writeTimeoutMs: 20_000, drainTimeoutMs: 2_000 },
+        events: {
+          message: ({ payload }) => void received.push(payload.length),
+          failed: () => undefined,
+        },
+      },
+    );
+    connection.resume();
+    connection.pause("inbox");
+    told.length = 0;
+    const arrive = (length: number): void => owner?.data(new Uint8Array(length));
+    return { connection, told, received, arrive };
+  }
+
+  test("takes the next chunk, whenever that comes, and stops again before it is delivered", () => {
+    const { connection, told, received, arrive } = glancing();
+    connection.glance();
+    expect([told, connection.isPaused]).toEqual([["resume"], true]);
+    arrive(1);
+    expect([told, received]).toEqual([["resume", "pause"], [1]]);
+    // What a stream still delivers after a pause is taken as ever.
+    arrive(2);
+    expect([told, received]).toEqual([
+      ["resume", "pause"],
+      [1, 2],
+    ]);
+  });
+
+  test("is over when the stream goes on: no chunk stops it then", () => {
+    const { connection, told, arrive } = glancing();
+    connection.glance();
+    connection.resume("inbox");
+    told.length = 0;
+    arrive(1);
+    expect([told, connection.isPaused]).toEqual([[], false]);
+  });
+
+  test("is none while the stream is not stopped, or stopped by anything else, or after the end", () => {
+    const { connection, told } = glancing();
+    connection.pause("pongs");
+    connection.glance();
+    connection.resume("inbox");
+    connection.glance();
+    connection.resume("pongs");
+    expect(told).toEqual(["resume"]);
+    connection.glance();
+    expect(told).toEqual(["resume"]);
+    connection.pause("inbox");
+    connection.end();
+    told.length = 0;
+    connection.glance();
+    expect(told).toEqual([]);
+  });
 });
 
 describe("the end", () => {

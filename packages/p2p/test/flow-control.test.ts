@@ -33,6 +33,12 @@ function inboxCost(peer: Peer, name: string): number {
   return channel?.inbox.cost ?? Number.NaN;
 }
 
+/** How many messages it holds. */
+function inboxSize(peer: Peer, name: string): number {
+  const channel = (peer as LivePeer).channels.find(({ capability }) => capability.name === name);
+  return channel?.inbox.size ?? Number.NaN;
+}
+
 /** Sends as fast as it is let, until the connection ends. */
 async function flood(rw: MessageReadWriter, payload: Uint8Array): Promise<void> {
   for (let i = 0; ; i += 1) {
@@ -217,6 +223,76 @@ describe("without flow/1", () => {
     }
     expect(isWritable).toBe(false);
     expect(inboxCost(peer, "test")).toBeLessThan(256 * KIB);
+  });
+
+  test.each(["tcp", "memory"] as const)(
+    "a ping that comes while the inbox is full is answered within two seconds, over %s",
+    async (net) => {
+      const clock = new ManualClock();
+      const protocol = new Scripted();
+      const server = await startServer({
+        ...networks()[net]("127.0.0.2"),
+        protocols: [protocol],
+        clock,
+        limits: { inboxMessages: 20 },
+      });
+      const raw = await (await dialRaw(server, keyOf(900))).initiate(server.id);
+      await raw.greet();
+      const { peer, rw } = await protocol.next();
+      for (let i = 0; i < 20; i += 1) raw.send(0x10, encodeRlp(i + 1));
+      await until("the inbox is full", () => inboxSize(peer, "test") === 20);
+      for (let second = 0; second < 10; second += 2) {
+        raw.send(BaseMessage.ping, encodeRlp([]));
+        await settle();
+        await clock.advance(2_000);
+        expect(await raw.read()).toMatchObject({ msgId: BaseMessage.pong });
+      }
+      for (let i = 0; i < 20; i += 1) {
+        expect((await within("a message", rw.read())).payload).toEqual(encodeRlp(i + 1));
+      }
+    },
+  );
+
+  test("looking for pings takes in no more than a quarter over the bound, then nothing", async () => {
+    const clock = new ManualClock();
+    const bound = 256 * KIB;
+    const { near, farPeer } = await lazyAndBusy({
+      clock,
+      flowControl: false,
+      limits: { inboxBytes: bound, stallTimeoutMs: 600_000, writeTimeoutMs: 600_000 },
+    });
+    void flood(near.lazy.rw, crypto.getRandomValues(new Uint8Array(4 * KIB))).catch(
+      () => undefined,
+    );
+    await settle(100);
+    const atFirst = inboxCost(farPeer, "lazy");
+    expect(atFirst).toBeGreaterThanOrEqual(bound);
+    await clock.advance(4_000);
+    expect(inboxCost(farPeer, "lazy")).toBeGreaterThan(atFirst);
+    await clock.advance(60_000);
+    const atLast = inboxCost(farPeer, "lazy");
+    // A glance from just below takes a whole chunk.
+    expect(atLast).toBeLessThan(bound * 1.25 + 128 * KIB);
+    await clock.advance(60_000);
+    expect(inboxCost(farPeer, "lazy")).toBe(atLast);
+    expect(farPeer.signal.aborted).toBe(false);
+  });
+
+  test("a protocol that takes a message and then hangs is named, too, before the stream goes on", async () => {
+    const clock = new ManualClock();
+    const { near, far } = await lazyAndBusy({
+      clock,
+      flowControl: false,
+      limits: { ...limits, stallTimeoutMs: 10_000, writeTimeoutMs: 60_000 },
+    });
+    void flood(near.lazy.rw, new Uint8Array(4 * KIB)).catch(() => undefined);
+    await settle();
+    await clock.advance(9_000);
+    await within("a message", far.lazy.rw.read());
+    const dropped = nextEvent(far.server, "peer:drop");
+    await clock.advance(10_000);
+    const { error } = await within("the drop", dropped);
+    expect(error.message).toContain("lazy/1");
   });
 
   test("a protocol that never reads is named when its peer is dropped after stallTimeoutMs", async () => {
