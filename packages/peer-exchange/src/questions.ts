@@ -1,6 +1,6 @@
-import { ENR_MAX_SIZE, RlpError } from "@heddle/identity";
+import { ENR_MAX_SIZE } from "@heddle/identity";
 import type { Clock, Logger } from "@heddle/p2p";
-import { BadReply } from "@heddle/protocol";
+import { BadReply, SchemaError } from "@heddle/protocol";
 
 import type { AddressBook } from "./book.ts";
 import type { PexCounters } from "./counters.ts";
@@ -146,9 +146,9 @@ export class Questions {
   }
 }
 
-/** Whether an answer was refused for its bytes, undecoded, or for its number of records. */
+/** Whether an answer was refused for its bytes, undecoded, or for the number or length of its records. */
 function isOversized({ cause }: BadReply): boolean {
   if (cause === undefined) return true;
   const fault = cause instanceof Error ? cause.cause : undefined;
-  return fault instanceof RlpError && fault.code === "ERR_RLP_TOO_MANY_ITEMS";
+  return fault instanceof SchemaError && fault.code === "ERR_SCHEMA_SIZE";
 }

@@ -28,7 +28,7 @@ export const REFUSALS = [
   "announcementFlood",
   /** More signatures to check than we check in the time. */
   "verificationFlood",
-  /** More records than were asked for, or more bytes than they can have; the peer is dropped. */
+  /** More records than were asked for, or longer ones than there can be; the peer is dropped. */
   "oversizedReply",
   /** An answer that cannot be read; the peer is dropped. */
   "badReply",

@@ -22,6 +22,7 @@ export class PexNetwork implements AsyncDisposable {
   readonly nodes: PexNode[] = [];
   readonly #cache = new RecordCache(20_000);
   readonly #keys = new Map<string, Uint8Array>();
+  readonly #others: Server[] = [];
 
   constructor(options: MemoryNetworkOptions = {}) {
     this.network = memoryNetwork({ session: "null", latencyMs: { min: 10, max: 80 }, ...options });
@@ -64,7 +65,13 @@ export class PexNetwork implements AsyncDisposable {
     await this.clock.settle(pex.join());
   }
 
+  /** Stops a server of the test's own with the network. */
+  alsoStop(server: Server): void {
+    this.#others.push(server);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.clock.settle(Promise.all(this.#others.map((server) => server.stop())));
     await this.network.stop();
     await Promise.all(this.nodes.map(({ pex }) => pex.close()));
   }
