@@ -1,5 +1,6 @@
-import { encodeRlp, generateSecretKey, nodeIdOf } from "@heddle/identity";
+import { concatBytes, encodeRlp, generateSecretKey, nodeIdOf } from "@heddle/identity";
 import type { RlpInput } from "@heddle/identity";
+import { compress } from "@heddle/rlpx";
 
 import type { Case } from "../case.ts";
 import { Base, encodeHello } from "../hello.ts";
@@ -135,6 +136,21 @@ const accepting: readonly Case[] = [
     },
   },
   {
+    name: "hello/message-behind",
+    asks: "a compressed message in the same packet as our Hello is understood",
+    source: EIP_706,
+    expects: { kind: "accepted" },
+    async run(probe) {
+      const maker = probe.auth();
+      const session = await probe.session(maker);
+      const hello = session.seal(Base.hello, encodeHello(maker.nodeId, probe.offer));
+      const ping = session.seal(Base.ping, compress(EMPTY_LIST));
+      await session.wire.write(concatBytes(hello, ping));
+      const link = await probe.greet(session);
+      return link.pongs(1);
+    },
+  },
+  {
     name: "hello/second",
     asks: "Hello is sent once: another one changes nothing",
     source: HELLO,
@@ -142,8 +158,9 @@ const accepting: readonly Case[] = [
     async run(probe) {
       const maker = probe.auth();
       const link = await probe.link({ maker });
-      // What it says, version 4 and no capability, must not come into force.
-      await link.session.send(Base.hello, encodeHello(maker.nodeId, [], { version: 4 }));
+      // What it says, version 4 and no compression, must not come into force.
+      const second = encodeHello(maker.nodeId, probe.offer, { version: 4 });
+      await link.session.send(Base.hello, second);
       return link.answers();
     },
   },

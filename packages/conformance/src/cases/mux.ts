@@ -139,11 +139,12 @@ const ids: readonly Case[] = [
       const link = await probe.link({ offer: both });
       const { offset } = link.echoPlace;
       const next = offset + (lengths[echo] ?? 0);
-      const payload = token();
-      // Nobody answers the first: a neighbour who took it for its own would.
+      const last = next + link.place("wide").length - 2;
+      const sent = [next, last].map((msgId) => ({ answerId: msgId + 1, payload: token() }));
+      // Nobody answers this one: a neighbour who took it for its own would.
       await link.session.send(next - 1, token());
-      await link.session.send(next, payload);
-      const outcome = await allReturned(link, [{ answerId: next + 1, payload }]);
+      for (const { answerId, payload } of sent) await link.session.send(answerId - 1, payload);
+      const outcome = await allReturned(link, sent);
       return outcome.kind === "accepted"
         ? accepted(`the neighbour begins at ${hex(next)}`)
         : outcome;

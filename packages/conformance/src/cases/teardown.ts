@@ -145,13 +145,12 @@ async function sendOn(probe: Probe): Promise<Outcome> {
   return probe.endOf(session);
 }
 
-/** How long a node may take to notice that a connection is gone, and the pause between attempts. */
-const RETURN_LIMIT_MS = 10_000;
+/** The pause between attempts to come back: a node may take a moment to notice that a connection is gone. */
 const RETURN_PAUSE_MS = 50;
 
 /** Connects again under the same identity, until it is served. */
 async function returns(probe: Probe, key: Uint8Array): Promise<Outcome> {
-  const deadline = Date.now() + RETURN_LIMIT_MS;
+  const deadline = Date.now() + probe.waitMs;
   for (;;) {
     try {
       const link = await probe.link({ maker: new AuthMaker(key, probe.node.id) });
