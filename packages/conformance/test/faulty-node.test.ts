@@ -55,7 +55,7 @@ async function run(
 }
 
 describe.concurrent("a node with one fault", () => {
-  test.each(CAUGHT)("$fault: $name fails", async ({ fault, name }) => {
+  test.each(CAUGHT)("$fault", async ({ fault, name }) => {
     await using node = await startFaultyNode(fault);
     const [result] = await run(node, [name], { waitMs: WAIT_MS });
     expect(result).toMatchObject({ name, verdict: "fail" });
