@@ -40,6 +40,66 @@ async function connected(): Promise<[ByteStream, ByteStream]> {
   return [near, far];
 }
 
+describe("written", () => {
+  const CHUNK = 64 * 1024;
+  /** More than the kernel's buffers of a connection hold. */
+  const MANY = 400;
+
+  /** Writes many chunks whose every byte is their number; `told` has those the stream is done with. */
+  function writeMany(stream: ByteStream, told: number[], onTold: (bytes: Uint8Array) => void) {
+    for (let n = 0; n < MANY; n += 1) {
+      const bytes = new Uint8Array(CHUNK).fill(n);
+      stream.write(bytes, () => {
+        told.push(n);
+        onTold(bytes);
+      });
+    }
+  }
+
+  test("is told of every write, once and in order, and what is done with it then does no harm", async () => {
+    const [near, far] = await connected();
+    const told: number[] = [];
+    near.open(new Owner());
+    // As a pool does that lends the buffer to the next connection.
+    writeMany(near, told, (bytes) => bytes.fill(0xee));
+    await settle();
+    const beforeReading = told.length;
+    let [at, wrong] = [0, 0];
+    const reader = new Owner();
+    reader.data = (chunk) => {
+      for (const byte of chunk) if (byte !== (Math.floor(at++ / CHUNK) & 0xff)) wrong += 1;
+    };
+    far.open(reader);
+    far.resume();
+    await until("all has arrived", () => at === MANY * CHUNK);
+    await until("all is told", () => told.length >= MANY);
+    await settle();
+    expect(beforeReading).toBeLessThan(MANY);
+    expect(wrong).toBe(0);
+    expect(told).toEqual(Array.from({ length: MANY }, (_, n) => n));
+  });
+
+  test.each([
+    ["destroyed here", (near: ByteStream) => near.destroy()],
+    ["reset by the other side", (_near: ByteStream, far: ByteStream) => far.destroy()],
+  ])("is never told of what did not leave a stream that is %s", async (_how, end) => {
+    const [near, far] = await connected();
+    const told: number[] = [];
+    const owner = new Owner();
+    near.open(owner);
+    writeMany(near, told, () => undefined);
+    await settle();
+    end(near, far);
+    await until("it is gone", () => owner.told.some((what) => what.startsWith("close")));
+    await settle();
+    expect(told.length).toBeLessThan(MANY);
+    expect(told).toEqual(told.map((_, n) => n));
+    near.write(new Uint8Array(1), () => told.push(-1));
+    await settle();
+    expect(told).not.toContain(-1);
+  });
+});
+
 describe("handing a TCP stream on", () => {
   test("while it is being destroyed tells the next owner of its end, once, and no longer the one before", async () => {
     const [near] = await connected();
