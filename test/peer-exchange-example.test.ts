@@ -9,10 +9,10 @@ const MAIN = fileURLToPath(new URL("../examples/peer-exchange/main.ts", import.m
 test("five processes come to know each other, outlive their bootstrap node, and end with 0", async () => {
   const { stdout, stderr } = await promisify(execFile)(process.execPath, ["--import", "tsx", MAIN]);
   expect(stderr).toBe("");
+  // A headline, an empty line, a table, an empty line.
   const [started = "", complete = "", killed = ""] = stdout
-    .split(/^.*\.$/m)
-    .slice(1)
-    .map((table) => table.trim());
+    .split("\n\n")
+    .filter((_block, at) => at % 2 === 1);
   for (const table of [started, complete, killed]) expect(table.split("\n")).toHaveLength(6);
   const names = ["bootstrap", "alice", "bob", "carol", "dave"];
   for (const [at, line] of complete.split("\n").slice(1).entries()) {
