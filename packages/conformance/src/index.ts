@@ -3,7 +3,7 @@ export { CASES } from "./cases/index.ts";
 export { main } from "./cli.ts";
 export type { Outcome } from "./outcome.ts";
 export { targetProtocols } from "./protocols.ts";
-export { formatDeviations, formatHeading, formatResult, formatSummary } from "./report.ts";
+export { formatComparison, formatHeading, formatResult, formatSummary } from "./report.ts";
 export {
   runConformance,
   selectCases,

@@ -34,21 +34,52 @@ export function formatSummary({ clientId, counts }: ConformanceReport): string {
   return `${escapeText(clientId)}: ${parts.join(", ")}`;
 }
 
-/** Markdown: what deviates, fails or was skipped, one row each. */
-export function formatDeviations({ results }: ConformanceReport): string {
-  const rows = results
+/**
+ * Markdown tables of how two nodes differ: what the first does not pass, with the explanation, and where both pass in
+ * different ways.
+ *
+ * @param theirs - of the node that is compared
+ * @param ours - of the same cases, with the node it is compared to
+ */
+export function formatComparison(theirs: ConformanceReport, ours: ConformanceReport): string {
+  const names = [theirs, ours].map(({ clientId }) => escapeText(clientId.split("/")[0] ?? ""));
+  const didOf = new Map(ours.results.map(({ name, did }) => [name, did]));
+  const deviations = theirs.results
     .filter(({ verdict }) => verdict !== "pass")
-    .map(({ name, asks, did, verdict, why, source }) =>
-      [`\`${name}\``, `${asks} (${source})`, did, verdict, why ?? ""].map(cell).join(" | "),
-    );
-  const head = ["case", "the specification asks", "it does", "verdict", "why"];
-  return [head.join(" | "), head.map(() => "---").join(" | "), ...rows]
-    .map((row) => `| ${row} |\n`)
-    .join("");
+    .map(({ name, asks, did, verdict, why = "" }) => {
+      const [way, ourWay] = [did, didOf.get(name) ?? "not run"].map(
+        (text) => wayOfEnding(text) ?? text,
+      );
+      return [`\`${name}\``, asks, way ?? "", ourWay ?? "", verdict, why];
+    });
+  const ways = new Map<string, string[]>();
+  for (const { name, did, verdict } of theirs.results) {
+    const [way, ourWay] = [did, didOf.get(name) ?? did].map(wayOfEnding);
+    if (verdict !== "pass" || way === undefined || ourWay === undefined || way === ourWay) continue;
+    const key = `${way} | ${ourWay}`;
+    ways.set(key, [...(ways.get(key) ?? []), `\`${name}\``]);
+  }
+  return [
+    row(["case", "the specification asks", ...names, "verdict", "why it is tolerated"]),
+    row(["---", "---", "---", "---", "---", "---"]),
+    ...deviations.map(row),
+    "\nBoth pass, each in its way:\n\n",
+    row([...names, "cases"]),
+    row(["---", "---", "---"]),
+    ...[...ways].map(([key, cases]) => `| ${key} | ${cases.join(", ")} |\n`),
+  ].join("");
 }
 
-function cell(text: string): string {
-  return text.replaceAll("|", "\\|");
+/** The last words of a node that refuses; whether a close arrives as a reset is chance. */
+function wayOfEnding(did: string): string | undefined {
+  const ways = did.match(/Disconnect 0x..|connection (?:closed|reset)|several ways/g);
+  const named = ways?.map((way) => (way.startsWith("connection") ? "no Disconnect" : way));
+  return named === undefined ? undefined : [...new Set(named)].toSorted().join(" or ");
+}
+
+function row(cells: readonly string[]): string {
+  const escaped = cells.map((text) => escapeText(text, 1000).replaceAll("|", "\\|"));
+  return `| ${escaped.join(" | ")} |\n`;
 }
 
 /** What the node says of itself is peer text: escaped, and cut to the column. */

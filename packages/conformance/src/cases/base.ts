@@ -202,7 +202,7 @@ async function mute(probe: Probe): Promise<Outcome> {
   for (;;) {
     const message = await session.read(Math.max(0, startedAt + MUTE_MS - Date.now()));
     if (message === undefined) return silent(MUTE_MS);
-    const seconds = ((Date.now() - startedAt) / 1000).toFixed(1);
+    const seconds = Math.round((Date.now() - startedAt) / 1000);
     if (typeof message === "string" || message.msgId === Base.disconnect) {
       return { kind: "refused", detail: `ended after ${seconds} s and ${pinged} Pings` };
     }

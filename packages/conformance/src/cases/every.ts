@@ -40,7 +40,7 @@ function summary(outcomes: readonly Outcome[]): Outcome {
   const [first] = outcomes;
   if (first === undefined) return wrong("nothing was tried");
   const kinds = [...new Set(outcomes.map(({ detail }) => detail))].toSorted();
-  const detail = kinds.length > 3 ? `${first.kind}, in ${kinds.length} ways` : kinds.join(" or ");
+  const detail = kinds.length > 3 ? `${first.kind}, in several ways` : kinds.join(" or ");
   const reasons = new Set(
     outcomes.map((outcome) => (outcome.kind === "refused" ? outcome.reason : undefined)),
   );

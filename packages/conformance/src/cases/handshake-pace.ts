@@ -133,7 +133,7 @@ async function waitEnd(probe: Probe, first: Uint8Array): Promise<Outcome> {
   if (answer instanceof Uint8Array) return wrong(`answered ${answer.length} bytes`);
   return {
     kind: "refused",
-    detail: `closed after ${((Date.now() - startedAt) / 1000).toFixed(1)} s`,
+    detail: `closed after ${Math.round((Date.now() - startedAt) / 1000)} s`,
   };
 }
 

@@ -18,7 +18,7 @@ const EIP_8 = "EIP-8 §Specification, devp2p Hello";
 const EIP_706 = "EIP-706 §Specification";
 const DISCONNECT = "devp2p rlpx.md §Disconnect (0x01)";
 
-const SILENT_CLOSE = "it closes without a Disconnect, which nobody must send";
+const SILENT_CLOSE = "it ends the connection without saying why, which nobody must";
 const UNBOUNDED = "the specification sets no bound";
 
 /** A Hello with these fields must be taken: the session goes on and answers. */
@@ -33,7 +33,12 @@ function takes(
     asks,
     source,
     expects: { kind: "accepted" },
-    run: async (probe) => (await probe.link({ hello: fields(probe) })).answers(),
+    async run(probe) {
+      const link = await probe.link({ hello: fields(probe) });
+      // A Pong shows whether it compresses, an echo where it has put the protocol.
+      const outcome = await link.alive();
+      return outcome.kind === "accepted" ? link.answers() : outcome;
+    },
   };
 }
 

@@ -11,7 +11,7 @@ import { every } from "./every.ts";
 
 const OFFSETS = "devp2p rlpx.md §Message ID-based Multiplexing";
 
-const SILENT_CLOSE = "it closes without a Disconnect, which nobody must send";
+const SILENT_CLOSE = "it ends the connection without saying why, which nobody must";
 
 /** A message that was sent, and what must come back. */
 interface Sent {
