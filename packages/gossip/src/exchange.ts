@@ -204,7 +204,6 @@ export class Exchange {
 
   #accept(key: string, holders: ReadonlySet<Link>): void {
     const message = this.intake.store.get(key);
-    // It may have had to make room at once; then there was no place for it in time either.
     if (message === undefined || this.#isClosed) return;
     const isNews = this.#config.clock.wallNow() - message.time < NEWS_MS;
     this.#spreader.spread(message, holders, isNews);

@@ -71,7 +71,8 @@ export class Intake {
       const late = this.#lateRefusal(message);
       if (late !== undefined) return late;
       this.keep(message);
-      return "accepted";
+      // With no room for anything older than what is held, the newcomer itself may have to go.
+      return this.store.has(key) ? "accepted" : "stale";
     }
     this.#refuse(key);
     return verdict === "ignore" ? "ignored" : "rejected";

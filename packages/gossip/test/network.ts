@@ -3,7 +3,7 @@ import type { MemoryNetworkOptions, SimulatedNetwork } from "@heddle/testing";
 import type { Server } from "@heddle/p2p";
 
 import { createGossip } from "../src/index.ts";
-import type { Gossip, GossipMessage, GossipOptions } from "../src/index.ts";
+import type { Gossip, GossipLimits, GossipMessage, GossipOptions } from "../src/index.ts";
 
 /** One node of a simulated network. */
 export interface SimulatedNode {
@@ -23,6 +23,8 @@ export interface GossipNetwork extends AsyncDisposable {
 export interface GossipNetworkOptions {
   readonly network?: MemoryNetworkOptions;
   readonly gossip?: Omit<Partial<GossipOptions>, "key" | "clock" | "random">;
+  /** Limits of single nodes, by their places. */
+  readonly limits?: readonly Partial<GossipLimits>[];
 }
 
 /** Starts `count` nodes; nobody is connected. */
@@ -38,6 +40,7 @@ export async function gossipNetwork(
       key,
       clock: network.clock,
       random: network.random.fork().next,
+      limits: { ...options.gossip?.limits, ...options.limits?.[index] },
     });
     const received: GossipMessage[] = [];
     gossip.subscribe("t", {}, (message) => received.push(message));
