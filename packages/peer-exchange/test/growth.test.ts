@@ -1,0 +1,19 @@
+import { expect, test } from "vitest";
+
+import { simulateGrowth } from "./simulation/growth.ts";
+
+test("of forty nodes that join one by one each is soon known to all, and thirty percent can be killed", async () => {
+  const result = await simulateGrowth({
+    nodes: 40,
+    joinEveryMs: 1_000,
+    settleMs: 30_000,
+    killed: 0.3,
+    seed: 1,
+  });
+  for (const reached of [result.knows, result.isKnown, result.degree]) {
+    expect(reached.missing).toBe(0);
+    expect(reached.percentile95).toBeLessThan(10_000);
+  }
+  expect(result.connectedAtOnce).toBe(1);
+  expect(result.connectedLater).toBe(1);
+});
