@@ -192,7 +192,7 @@ async function runCase(candidate: Case, probeOf: () => Probe): Promise<CaseResul
 /** The first protocol that the case needs and the node lacks; `echo` stands for whatever returns what it gets. */
 function lacking({ needs = [] }: Case, { offer, echo }: Probe): string | undefined {
   return needs
-    .map((wanted) => wanted.replace(/^echo\b/, echo))
+    .map((wanted) => wanted.replace(/^echo\b/, () => echo))
     .find((wanted) => !offer.some((held) => held.name === wanted || format(held) === wanted));
 }
 

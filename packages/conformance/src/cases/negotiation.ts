@@ -32,12 +32,12 @@ interface Negotiation {
   readonly name: string;
   readonly asks: string;
   readonly source?: string;
-  readonly needs?: readonly string[];
+  readonly needs: readonly string[];
   readonly agree: (echo: string, lengths: Probe["lengths"]) => Agreement;
 }
 
 /** Every expected protocol must return a payload under the ids that the rules give it. */
-function agrees({ name, asks, source = MATCHING, needs = ["echo"], agree }: Negotiation): Case {
+function agrees({ name, asks, source = MATCHING, needs, agree }: Negotiation): Case {
   return {
     name: `negotiation/${name}`,
     asks,
@@ -86,7 +86,7 @@ const versions: readonly Case[] = [
   agrees({
     name: "highest-shared",
     asks: "of several shared versions the highest runs, once, and takes its ids once",
-    needs: ["echo/1", "echo/2", "wide"],
+    needs: ["echo/1", "echo/2", "wide/1"],
     agree: (echo, lengths) => ({
       offer: [
         [echo, 1],
@@ -102,7 +102,7 @@ const versions: readonly Case[] = [
   agrees({
     name: "versions-in-disorder",
     asks: "the order in which versions are named does not matter",
-    needs: ["echo/1", "echo/2", "wide"],
+    needs: ["echo/1", "echo/2", "wide/1"],
     agree: (echo, lengths) => ({
       offer: [
         [echo, 2],
@@ -136,7 +136,7 @@ const order: readonly Case[] = [
     name: "byte-order",
     asks: "names are ordered by their bytes: upper case comes before lower case",
     source: OFFSETS,
-    needs: ["MyProtocol", "bench", "echo"],
+    needs: ["MyProtocol/1", "bench/1", "echo/1"],
     agree: (echo, lengths) => ({
       offer: [
         ["bench", 1],
@@ -155,7 +155,7 @@ const order: readonly Case[] = [
     name: "upper-case-first",
     asks: "a name in upper case that is shared comes before the others",
     source: OFFSETS,
-    needs: ["MyProtocol", "echo"],
+    needs: ["MyProtocol/1", "echo/1"],
     agree: (echo, lengths) => ({
       offer: [
         [echo, 1],
@@ -168,7 +168,7 @@ const order: readonly Case[] = [
     name: "reverse-order",
     asks: "the order of our Hello gives no protocol its place",
     source: OFFSETS,
-    needs: ["bench", "echo", "wide"],
+    needs: ["bench/1", "echo/1", "wide/1"],
     agree: (echo, lengths) => ({
       offer: [
         ["wide", 1],
@@ -185,7 +185,7 @@ const order: readonly Case[] = [
     name: "unshared-between",
     asks: "protocols that only one side has take no ids, wherever they stand",
     source: OFFSETS,
-    needs: ["echo", "wide"],
+    needs: ["echo/1", "wide/1"],
     agree: (echo, lengths) => ({
       offer: [
         ["aaa", 1],
@@ -204,7 +204,7 @@ const order: readonly Case[] = [
   agrees({
     name: "duplicates",
     asks: "a capability that is named three times counts once",
-    needs: ["echo", "wide"],
+    needs: ["echo/1", "wide/1"],
     agree: (echo, lengths) => ({
       offer: [
         [echo, 1],
