@@ -17,8 +17,11 @@ import { RecentMap } from "./recent.ts";
 /** Direct messages that are remembered, so that one which is sent twice is shown once. */
 const MAX_REMEMBERED = 2_048;
 
-/** How long to wait before a message is sent again: the other side may still be busy with the end. */
-const RETRY_DELAY_MS = 1_000;
+/**
+ * How long to wait before it is tried again, in milliseconds: the other side may be busy with the end of a
+ * connection, and a node that was started elsewhere takes a moment to make its new address known.
+ */
+const RETRY_DELAY_MS = 2_000;
 
 /** What one connection may still do. */
 interface Link {
@@ -138,8 +141,22 @@ export class DirectMessages {
     return new ChatError("ERR_CHAT_NO_RECEIPT", problem, { cause: error });
   }
 
-  /** The connection to a node: the one there is, or a new one. */
+  /** The connection to a node; tried again when it is not where we believe it to be, and we learn better. */
   async #reach(to: Uint8Array, signal: AbortSignal): Promise<ChatContext> {
+    const { clock, find } = this.#parts.config;
+    const tried = find?.(to)?.seq;
+    try {
+      return await this.#connect(to, signal);
+    } catch (error) {
+      if (!(error instanceof ChatError && error.code === "ERR_CHAT_UNREACHABLE")) throw error;
+      await sleep(clock, RETRY_DELAY_MS, signal);
+      if (!this.isConnected(to) && find?.(to)?.seq === tried) throw error;
+      return this.#connect(to, signal);
+    }
+  }
+
+  /** The connection to a node: the one there is, or a new one. */
+  async #connect(to: Uint8Array, signal: AbortSignal): Promise<ChatContext> {
     signal.throwIfAborted();
     const existing = this.#contexts.get(toHex(to));
     if (existing !== undefined && !existing.signal.aborted) return existing;

@@ -121,6 +121,19 @@ describe("a direct message", () => {
     expect(ann.server.peers).toHaveLength(1);
   });
 
+  test("finds a node that has moved, once news of that has come", async () => {
+    const network = start();
+    const bob = await join(network, 2, "bob");
+    const stale = Enr.create(keyOf(2), { seq: 1, ip: "10.9.9.9", tcp: 30_303 });
+    const records = [stale];
+    const ann = await join(network, 1, "ann", { records });
+    const telling = ann.chat.tell(bob.chat.id, "psst");
+    await network.clock.advance(1_000);
+    records[0] = Enr.create(keyOf(2), { seq: 2, ip: "10.0.0.1", tcp: 30_303 });
+    await network.clock.settle(telling);
+    expect(bob.heard).toEqual(["<ann> psst"]);
+  });
+
   test("is sent again when the connection ends before the receipt, and shown once", async () => {
     const network = start();
     const bob = await join(network, 2, "bob");
