@@ -6,7 +6,7 @@ import { judge } from "./case.ts";
 import type { Case, Verdict } from "./case.ts";
 import { CASES } from "./cases/index.ts";
 import type { RemoteHello } from "./hello.ts";
-import { silent } from "./outcome.ts";
+import { wrong } from "./outcome.ts";
 import type { Outcome } from "./outcome.ts";
 import { Probe } from "./probe.ts";
 import type { ProbeOptions } from "./probe.ts";
@@ -36,6 +36,8 @@ export interface ConformanceOptions {
    * connections.
    */
   readonly concurrency?: number;
+  /** How long a case may take, in milliseconds; 120,000 by default. */
+  readonly limitMs?: number;
   /** Called after every case, in the order in which they end. */
   readonly onResult?: (result: CaseResult) => void;
   /** What to run instead of the suite's own {@link CASES}. */
@@ -70,8 +72,7 @@ export class UnreachableError extends Error {
   readonly code: string = "ERR_CONFORMANCE_UNREACHABLE";
 }
 
-/** A case that has not ended by then has failed. */
-const CASE_LIMIT_MS = 120_000;
+const DEFAULT_LIMIT_MS = 120_000;
 
 /**
  * Puts the suite's cases to a node.
@@ -87,7 +88,7 @@ export async function runConformance(
   enode: string | Enode,
   options: ConformanceOptions = {},
 ): Promise<ConformanceReport> {
-  const { concurrency = 1 } = options;
+  const { concurrency = 1, limitMs = DEFAULT_LIMIT_MS } = options;
   if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > 8) {
     throw new RangeError(`concurrency: expected an integer from 1 to 8, got ${concurrency}`);
   }
@@ -99,7 +100,7 @@ export async function runConformance(
   const work = async (): Promise<void> => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
       const [index, candidate] = next;
-      const result = await runCase(candidate, () => new Probe({ ...base, offer }));
+      const result = await runCase(candidate, limitMs, () => new Probe({ ...base, offer }));
       results[index] = result;
       options.onResult?.(result);
     }
@@ -164,7 +165,11 @@ function choose(capabilities: readonly Capability[], lengths: Lengths): readonly
   return known.length > 0 ? known : capabilities.filter(({ name }) => name !== "flow");
 }
 
-async function runCase(candidate: Case, probeOf: () => Probe): Promise<CaseResult> {
+async function runCase(
+  candidate: Case,
+  limitMs: number,
+  probeOf: () => Probe,
+): Promise<CaseResult> {
   const { name, asks, source, expects } = candidate;
   const startedAt = performance.now();
   const finish = (did: string, verdict: Verdict, why?: string): CaseResult => {
@@ -175,7 +180,7 @@ async function runCase(candidate: Case, probeOf: () => Probe): Promise<CaseResul
   try {
     const missing = lacking(candidate, probe);
     if (missing !== undefined) return finish(`not possible: the node lacks ${missing}`, "skipped");
-    const outcome = await bounded(candidate.run(probe));
+    const outcome = await bounded(candidate.run(probe), limitMs);
     const { verdict, why } = judge(expects, outcome);
     probe.close();
     const harm = await checkHealth(probeOf());
@@ -197,10 +202,10 @@ function lacking({ needs = [] }: Case, { offer, echo }: Probe): string | undefin
 }
 
 /** Fails a case that does not end; its connections are closed afterwards, which ends what it waits for. */
-async function bounded(running: Promise<Outcome>): Promise<Outcome> {
+async function bounded(running: Promise<Outcome>, limitMs: number): Promise<Outcome> {
   let timer: NodeJS.Timeout | undefined;
   const limit = new Promise<Outcome>((resolve) => {
-    timer = setTimeout(() => resolve(silent(CASE_LIMIT_MS)), CASE_LIMIT_MS);
+    timer = setTimeout(() => resolve(wrong(`the case did not end within ${limitMs} ms`)), limitMs);
   });
   running.catch(() => undefined);
   try {

@@ -1,4 +1,5 @@
 import {
+  bytesEqual,
   concatBytes,
   curve,
   encodeRlp,
@@ -253,28 +254,30 @@ const replay: Case = {
   asks: "whoever replays an auth gets no session out of it: without the ephemeral key its frames are refused",
   source: INITIAL,
   expects: { kind: "refused" },
-  async run(probe) {
-    const { auth } = probe.auth();
-    const first = await probe.wire();
-    await first.write(auth);
-    const original = await first.read(probe.waitMs);
-    const second = await probe.wire();
-    await second.write(auth);
-    const answer = await second.read(probe.waitMs);
-    if (answer === undefined) return silent(probe.waitMs);
-    if (!(answer instanceof Uint8Array)) return refused(answer);
-    if (original instanceof Uint8Array && Buffer.compare(original, answer) === 0) {
-      return wrong("the replay got the same ack as the original");
-    }
-    // Bytes of a session that the replayer cannot have.
-    await second.write(crypto.getRandomValues(new Uint8Array(64)));
-    for (;;) {
-      const more = await second.read(probe.waitMs);
-      if (more === undefined) return silent(probe.waitMs);
-      if (!(more instanceof Uint8Array)) return refused(more);
-    }
-  },
+  run: (probe) => probe.sooner("session", () => replayAuth(probe)),
 };
+
+async function replayAuth(probe: Probe): Promise<Outcome> {
+  const { auth } = probe.auth();
+  const first = await probe.wire();
+  await first.write(auth);
+  const original = await first.read(probe.waitMs);
+  const second = await probe.wire();
+  await second.write(auth);
+  const answer = await second.read(probe.waitMs);
+  if (answer === undefined) return silent(probe.waitMs);
+  if (!(answer instanceof Uint8Array)) return refused(answer);
+  if (original instanceof Uint8Array && bytesEqual(original, answer)) {
+    return wrong("the replay got the same ack as the original");
+  }
+  // Bytes of a session that the replayer cannot have.
+  await second.write(crypto.getRandomValues(new Uint8Array(64)));
+  for (;;) {
+    const more = await second.read(probe.waitMs);
+    if (more === undefined) return silent(probe.waitMs);
+    if (!(more instanceof Uint8Array)) return refused(more);
+  }
+}
 
 /** How the node takes, and refuses, the first packet of a connection. */
 export const handshakeCases: readonly Case[] = [...accepting, ...points, ...authenticity, replay];
