@@ -46,6 +46,8 @@ export class Candidates implements AsyncIterable<Enr> {
   readonly #history = new RecentMap<number>(MAX_HISTORY);
   readonly #waiting = new Set<() => void>();
   #isClosed = false;
+  /** Enough are dialed: nothing changes before one of them goes. */
+  #isSated = false;
   /** How long the server refuses to dial the same node again. */
   historyMs = 0;
 
@@ -81,6 +83,7 @@ export class Candidates implements AsyncIterable<Enr> {
     for (const [key, { until }] of this.#pending) if (until <= now) this.#pending.delete(key);
     const subnets = this.#subnets(connections);
     const dialed = connections.filter(({ isDialed }) => isDialed).length;
+    this.#isSated = dialed >= targetPeers;
     if (dialed + this.#pending.size >= targetPeers) return undefined;
     const taken = new Set(connections.map(({ key }) => key));
     const isFree = ({ key }: Readonly<Entry>): boolean => {
@@ -127,8 +130,9 @@ export class Candidates implements AsyncIterable<Enr> {
   #change(over: AbortSignal): Promise<void> {
     const { clock, book } = this.#options;
     return new Promise((resolve) => {
-      // With an empty book there is nothing that time alone could change.
-      const timer = book.size === 0 ? undefined : clock.setTimeout(() => resume(), RECHECK_MS);
+      // With an empty book, or nobody wanted, there is nothing that time alone could change.
+      const isTimeless = book.size === 0 || this.#isSated;
+      const timer = isTimeless ? undefined : clock.setTimeout(() => resume(), RECHECK_MS);
       const resume = (): void => {
         clock.clearTimeout(timer);
         over.removeEventListener("abort", resume);

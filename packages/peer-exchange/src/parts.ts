@@ -185,7 +185,15 @@ function restoreOwn({ config, own }: Parts): void {
   if (/^[0-9]{1,19}$/.test(text)) own.continueFrom(BigInt(text));
 }
 
-function describeConnection({ id, inbound, remoteAddress }: Peer): Connection {
+/** What is asked for again and again, and never changes while the connection is up. */
+const connections = new WeakMap<Peer, Connection>();
+
+function describeConnection(peer: Peer): Connection {
+  const described = connections.get(peer);
+  if (described !== undefined) return described;
+  const { id, inbound, remoteAddress } = peer;
   const subnet = remoteAddress === undefined ? "" : subnetOf(remoteAddress.host);
-  return { key: toHex(id), isDialed: !inbound, subnet };
+  const connection = { key: toHex(id), isDialed: !inbound, subnet };
+  connections.set(peer, connection);
+  return connection;
 }
