@@ -84,5 +84,5 @@ export function isAuthentic({ origin, signature }: SignedContent, id: Uint8Array
 
 /** Bytes as a key of maps and sets: one character for each. */
 export function keyOf(id: Uint8Array): string {
-  return String.fromCharCode(...id);
+  return Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString("latin1");
 }
