@@ -1,0 +1,114 @@
+import { clearScreenDown, createInterface, cursorTo, moveCursor } from "node:readline";
+import type { Interface } from "node:readline";
+import type { Readable, Writable } from "node:stream";
+
+/** What a screen is made of. */
+export interface ScreenOptions {
+  readonly input: Readable;
+  readonly output: Writable;
+  /** Whether a person sits before it: then there is a prompt, and the line can be edited. */
+  readonly isTerminal: boolean;
+  readonly prompt: () => string;
+  /** What Tab may complete the line to, as `node:readline` has it. */
+  readonly complete: (line: string) => [string[], string];
+}
+
+/**
+ * Where lines are printed and typed. What comes while somebody types goes above the line, which stays as it
+ * is; without a terminal it is lines in, lines out.
+ */
+export class Screen {
+  readonly #options: ScreenOptions;
+  readonly #reader: Interface;
+  readonly #ended: Promise<void>;
+  readonly #leaving = new AbortController();
+  readonly #early: string[] = [];
+  #work: ((line: string) => void) | undefined;
+  #isClosed = false;
+
+  constructor(options: ScreenOptions) {
+    const { complete, input, isTerminal, output } = options;
+    this.#options = options;
+    this.#reader = createInterface({
+      input,
+      output,
+      terminal: isTerminal,
+      completer: complete,
+      historySize: 500,
+      removeHistoryDuplicates: true,
+    });
+    // Ctrl-D, the end of the input, and we ourselves close it; on Ctrl-C it is up to us.
+    this.#ended = new Promise((resolve) => this.#reader.once("close", () => resolve()));
+    this.#reader.once("close", () => this.#leave());
+    this.#reader.on("SIGINT", () => this.close());
+    this.#reader.on("line", (line) => this.#take(line));
+    // A person may want to leave before anything is read; what else there is can wait.
+    if (!isTerminal) this.#reader.pause();
+  }
+
+  /** Prints a line that is safe to print. */
+  print(line: string): void {
+    const { isTerminal, output } = this.#options;
+    if (!isTerminal || this.#isClosed) {
+      output.write(`${line}\n`);
+      return;
+    }
+    moveCursor(output, 0, -this.#reader.getCursorPos().rows);
+    cursorTo(output, 0);
+    clearScreenDown(output);
+    output.write(`${line}\n`);
+    this.#drawPrompt();
+  }
+
+  /** Aborts when the person wants to leave. The end of an input that is no terminal is no such wish. */
+  get signal(): AbortSignal {
+    return this.#leaving.signal;
+  }
+
+  /** Works off every line that is typed, or was before, until the input ends or the screen is closed. */
+  async read(work: (line: string) => void): Promise<void> {
+    this.#work = work;
+    for (const line of this.#early.splice(0)) this.#take(line);
+    if (!this.#isClosed) this.#reader.resume();
+    this.refresh();
+    await this.#ended;
+  }
+
+  /** Shows the prompt as it is now, and the line behind it. */
+  refresh(): void {
+    if (this.#options.isTerminal && !this.#isClosed) this.#drawPrompt();
+  }
+
+  /** Takes no more input; what is printed from now on stands below. */
+  close(): void {
+    this.#leaving.abort();
+    this.#reader.close();
+  }
+
+  #take(line: string): void {
+    if (this.signal.aborted) return;
+    if (this.#work === undefined) this.#early.push(line);
+    else {
+      this.#work(line);
+      this.refresh();
+    }
+  }
+
+  #leave(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    // A pipe that nobody reads would keep the process alive until its other end is closed.
+    this.#options.input.destroy();
+    if (!this.#options.isTerminal) return;
+    this.#leaving.abort();
+    this.#options.output.write("\n");
+  }
+
+  #drawPrompt(): void {
+    this.#reader.setPrompt(this.#options.prompt());
+    // Where readline believes the cursor to be, in rows below the prompt: it would go up that far, and
+    // overwrite what has been printed since.
+    Object.assign(this.#reader, { prevRows: 0 });
+    this.#reader.prompt(true);
+  }
+}
