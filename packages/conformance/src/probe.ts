@@ -32,6 +32,9 @@ export interface ProbeOptions {
 /** How long a node may take to answer or to close, unless a case knows better. */
 export const DEFAULT_WAIT_MS = 10_000;
 
+/** Short enough that a connection looks busy, long enough that a few hundred bytes take minutes. */
+const TRICKLE_PAUSE_MS = 500;
+
 /** How far a connection has come: opened, handshake done, Hellos exchanged. */
 export type Stage = "open" | "session" | "active";
 
@@ -165,6 +168,22 @@ export class Probe {
       if (message.msgId === Base.disconnect) return refused("disconnect", readReason(message.raw));
       if (message.msgId !== Base.hello) return accepted(`answered with ${hex(message.msgId)}`);
     }
+  }
+
+  /**
+   * Writes bytes one by one, with a pause between them, until the node has had enough.
+   *
+   * @returns after how many milliseconds it ended the connection, or undefined when it read for `ms`
+   */
+  async trickle(wire: Wire, bytes: Uint8Array, ms: number): Promise<number | undefined> {
+    const startedAt = Date.now();
+    for (const byte of bytes) {
+      await wire.write(Uint8Array.of(byte));
+      await new Promise((resolve) => setTimeout(resolve, TRICKLE_PAUSE_MS));
+      if (wire.isEnded) return Date.now() - startedAt;
+      if (Date.now() - startedAt > ms) break;
+    }
+    return undefined;
   }
 
   /** Lets go of every connection that was opened. */

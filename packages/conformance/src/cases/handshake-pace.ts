@@ -119,6 +119,19 @@ const pace: readonly Case[] = [
     isSlow: true,
     run: (probe) => waitEnd(probe, Uint8Array.of(0x01, 0x90)),
   },
+  {
+    name: "handshake/trickled-for-ever",
+    asks: "an auth that would take minutes to arrive is given up within 30 s, although bytes keep coming",
+    source: "devp2p rlpx.md §Initial Handshake leaves the time open; go-ethereum takes 5 s",
+    expects: { kind: "refused" },
+    isSlow: true,
+    async run(probe) {
+      const wire = await probe.wire();
+      const ms = await probe.trickle(wire, probe.auth().auth, PATIENCE_MS);
+      if (ms === undefined) return accepted(`still read after ${PATIENCE_MS} ms`);
+      return { kind: "refused", detail: `closed after ${Math.round(ms / 1000)} s` };
+    },
+  },
 ];
 
 /** Above the 30 s that a node may take, by what a busy machine may add. */

@@ -286,6 +286,21 @@ const bounds: readonly Case[] = [
     isSlow: true,
     run: async (probe) => probe.endOf(await probe.session(), PATIENCE_MS),
   },
+  {
+    name: "hello/trickled-for-ever",
+    asks: "a Hello that would take minutes to arrive is given up within 30 s, although bytes keep coming",
+    source: "devp2p rlpx.md §Hello (0x00) leaves the time open; go-ethereum takes 30 s",
+    expects: { kind: "refused" },
+    isSlow: true,
+    async run(probe) {
+      const maker = probe.auth();
+      const session = await probe.session(maker);
+      const hello = session.seal(Base.hello, encodeHello(maker.nodeId, probe.offer));
+      const ms = await probe.trickle(session.wire, hello, PATIENCE_MS);
+      if (ms === undefined) return accepted(`still read after ${PATIENCE_MS} ms`);
+      return { kind: "refused", detail: `ended after ${Math.round(ms / 1000)} s` };
+    },
+  },
 ];
 
 /** Above the 30 s that a node may take, by what a busy machine may add. */
