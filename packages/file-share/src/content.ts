@@ -5,15 +5,7 @@ import { bytesEqual } from "@heddle/identity";
 
 import { FileShareError } from "./errors.ts";
 import type { HashStore, StoredHashes } from "./hash-store.ts";
-import {
-  CHUNK_BYTES,
-  FANOUT,
-  HASH_BYTES,
-  childCount,
-  chunkSize,
-  hashNode,
-  TreeBuilder,
-} from "./tree.ts";
+import { CHUNK_BYTES, FANOUT, HASH_BYTES, childCount, hashNode, TreeBuilder } from "./tree.ts";
 import type { PageSink, Tree } from "./tree.ts";
 
 /** What tells one state of a file from every other: a change of its content changes one of them. */
@@ -143,24 +135,6 @@ export async function readChildren(
     return isNode(children, tree.upper[0], index) ? children : undefined;
   }
   return tree.upper[level - 2]?.subarray(start, start + length);
-}
-
-/**
- * Reads a chunk of a shared file, and only if the file is in the state that was hashed.
- *
- * @returns undefined when there is no such chunk, or the file has changed
- */
-export async function readChunk(
-  { tree, identity }: SharedContent,
-  handle: FileHandle,
-  index: number,
-): Promise<Uint8Array | undefined> {
-  if (index >= tree.shape.chunks) return undefined;
-  const chunk = new Uint8Array(chunkSize(tree.shape, index));
-  const length = await readFully(handle, chunk, index * CHUNK_BYTES);
-  // Asked after reading: a change in between is one that an honest holder must not pass on.
-  if (length < chunk.length || !(await isUnchanged(handle, identity))) return undefined;
-  return chunk;
 }
 
 function isNode(children: Uint8Array, nodes: Uint8Array | undefined, index: number): boolean {

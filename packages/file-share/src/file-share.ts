@@ -8,6 +8,7 @@ import { systemClock } from "@heddle/p2p";
 import type { Clock, Peer, Protocol } from "@heddle/p2p";
 import { DisconnectReason, implement } from "@heddle/protocol";
 
+import { Blocks } from "./blocks.ts";
 import type { SharedContent } from "./content.ts";
 import { fileError, FileShareError } from "./errors.ts";
 import type { HolderFault } from "./errors.ts";
@@ -17,6 +18,13 @@ import { Indexer } from "./indexer.ts";
 import { Library } from "./library.ts";
 import { createLimits } from "./limits.ts";
 import type { FileShareLimits } from "./limits.ts";
+import type {
+  FetchOptions,
+  FetchResult,
+  FileShareOptions,
+  SearchOptions,
+  SharedFile,
+} from "./options.ts";
 import { Link } from "./link.ts";
 import { nameFault } from "./names.ts";
 import { OpenFiles } from "./open-files.ts";
@@ -30,7 +38,6 @@ import { Holder } from "./serve.ts";
 import type { Source } from "./source.ts";
 import { CHUNK_BYTES, HASH_BYTES } from "./tree.ts";
 import { Transfer } from "./transfer.ts";
-import type { Progress, SourceShare } from "./transfer.ts";
 
 /** Requests of one peer that are answered at once. */
 const CONCURRENCY = 4;
@@ -41,88 +48,6 @@ const MAX_BANNED = 1_024;
 const DEFAULT_DEADLINE_MS = 5_000;
 const FIND_HOLDERS_MS = 5_000;
 const MAX_RATE_BURST = 4 * CHUNK_BYTES;
-
-/** A file of ours that is shared. */
-export interface SharedFile {
-  readonly path: string;
-  readonly name: string;
-  /** Bytes. */
-  readonly size: number;
-  /** The content hash, 32 bytes. */
-  readonly hash: Uint8Array;
-}
-
-/** A holder that sent what does not fit the hash, and was dropped. */
-export interface Liar {
-  /** 128 hex digits. */
-  readonly id: string;
-  readonly enode: string;
-  /** What it lied about, 32 bytes. */
-  readonly hash: Uint8Array;
-  readonly fault: HolderFault;
-}
-
-/** Told of what happens without being asked for. */
-export interface FileShareEvents {
-  /** A file is shared from now on. */
-  added?(file: SharedFile): void;
-  /** A file is shared no more. */
-  removed?(file: SharedFile): void;
-  /** What lies in a shared folder but cannot be shared, and why. */
-  skipped?(path: string, error: FileShareError): void;
-  /** A holder lied; it is disconnected and never asked again. */
-  liar?(liar: Liar): void;
-}
-
-/** How a file share is made. */
-export interface FileShareOptions {
-  /** The node's secret key, 32 bytes. */
-  readonly key: Uint8Array;
-  /** The node's own signed record, as it is at the moment: answers carry it. */
-  readonly record: () => Enr;
-  /** Connects to a holder; without it files come from connected peers alone. `Server.dial` fits. */
-  readonly dial?: (holder: Enr, options: { signal?: AbortSignal }) => Promise<Peer>;
-  readonly limits?: Partial<FileShareLimits>;
-  readonly events?: FileShareEvents;
-  readonly clock?: Clock;
-  /** Uniform random bytes, for query ids. */
-  readonly randomBytes?: (length: number) => Uint8Array;
-  /** Where the hashes of large shared files are kept, in a file without a name. */
-  readonly temporaryFolder?: string;
-}
-
-/** How one search is done. */
-export interface SearchOptions {
-  /** How long answers are waited for, in milliseconds; 5,000 by default. */
-  readonly deadlineMs?: number;
-  readonly signal?: AbortSignal;
-}
-
-/** How one file is fetched. */
-export interface FetchOptions {
-  /** The folder that takes the file; it must exist. */
-  readonly to: string;
-  /** The file's name there, one path component; the hash in hex by default. Never taken from the network. */
-  readonly name?: string;
-  /** Whether a file of that name may be replaced; false by default. */
-  readonly force?: boolean;
-  /** Who holds the file; without it they are searched for. */
-  readonly from?: readonly Enr[];
-  readonly signal?: AbortSignal;
-  /** Told of every verified chunk. */
-  readonly onProgress?: (progress: Progress) => void;
-}
-
-/** A file that was fetched. */
-export interface FetchResult {
-  readonly path: string;
-  /** Bytes. */
-  readonly size: number;
-  /** Bytes that an earlier attempt had fetched. */
-  readonly resumedBytes: number;
-  /** Who was asked, what came from each, and who was given up. */
-  readonly sources: readonly SourceShare[];
-}
 
 /** Makes a file share; see {@link FileShare}. */
 export function createFileShare(options: FileShareOptions): FileShare {
@@ -176,7 +101,7 @@ export class FileShare implements AsyncDisposable {
     this.#download = new TokenBucket(this.#clock, downloadRate, MAX_RATE_BURST);
     this.#holder = new Holder({
       library: this.#library,
-      files: this.#files,
+      blocks: new Blocks(this.#files),
       upload: new TokenBucket(this.#clock, uploadRate, MAX_RATE_BURST),
       stale: ({ path }) => {
         this.#library.remove(path);
@@ -382,6 +307,11 @@ export class FileShare implements AsyncDisposable {
         chunk: (c, { hash, index }) => holder.chunk(hash, index, c.signal),
       },
       run: (c) => this.#serve(c),
+      peerInfo: ({ stats: { notifies, requests } }) => ({
+        queries: { sent: notifies.search.sent, received: notifies.search.received },
+        answers: { sent: notifies.found.sent, received: notifies.found.received },
+        chunks: { asked: requests.chunk.sent, served: requests.chunk.served },
+      }),
     });
   }
 

@@ -1,6 +1,10 @@
 export { FileShareError, HolderFault } from "./errors.ts";
 export type { FaultCode, FileShareErrorCode } from "./errors.ts";
 export { createFileShare, FileShare } from "./file-share.ts";
+export { formatHash, parseHash } from "./hash.ts";
+export { DEFAULT_LIMITS } from "./limits.ts";
+export type { FileShareLimits } from "./limits.ts";
+export { displayName, MAX_NAME_BYTES, nameFault, safeFileName } from "./names.ts";
 export type {
   FetchOptions,
   FetchResult,
@@ -9,11 +13,7 @@ export type {
   Liar,
   SearchOptions,
   SharedFile,
-} from "./file-share.ts";
-export { formatHash, parseHash } from "./hash.ts";
-export { DEFAULT_LIMITS } from "./limits.ts";
-export type { FileShareLimits } from "./limits.ts";
-export { displayName, MAX_NAME_BYTES, nameFault, safeFileName } from "./names.ts";
+} from "./options.ts";
 export { Files1, MAX_FILES_PER_ANSWER, MAX_QUERY_BYTES } from "./protocol.ts";
 export type {
   FilesContext,

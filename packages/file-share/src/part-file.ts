@@ -2,6 +2,8 @@ import { constants, link, lstat, open, rename, rm, statfs, unlink } from "node:f
 import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 
+import type { Clock } from "@heddle/p2p";
+
 import { Bitmap } from "./bitmap.ts";
 import { readFully } from "./content.ts";
 import { fileError, FileShareError } from "./errors.ts";
@@ -12,7 +14,25 @@ import type { TreeShape } from "./tree.ts";
 /** Written data is handed to the disk in steps of this size, so that the end has little left to wait for. */
 const SYNC_BYTES = 32 * 1024 * 1024;
 
+/** Chunks that are written at once, where they follow one another. */
+const BATCH_CHUNKS = 8;
+
+/** With this many chunks not on disk yet, {@link PartFile.write} waits. */
+const MAX_UNWRITTEN = 32;
+
+/** Fewer than a batch are written after this time. */
+const LINGER_MS = 20;
+
 const OPEN_FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
+
+/** What a part file tells, and its time. */
+export interface PartFileOptions {
+  readonly clock: Clock;
+  /** A chunk is on disk. */
+  readonly written: (index: number) => void;
+  /** Nothing more can be written. */
+  readonly failed: (error: FileShareError) => void;
+}
 
 /**
  * A file on its way: as long as the whole from the start, and hidden until it is complete.
@@ -27,18 +47,26 @@ export class PartFile {
   readonly #bitsPath: string;
   readonly #data: FileHandle;
   readonly #bits: FileHandle;
+  readonly #options: PartFileOptions;
   readonly #have: Bitmap;
+  /** Chunks that are accepted and not on disk yet. */
+  readonly #unwritten = new Map<number, Uint8Array>();
+  #draining: Promise<void> | undefined;
+  #timer: unknown;
+  #room: (() => void)[] = [];
   #dirty: { from: number; to: number } | undefined;
   #flushing: Promise<void> | undefined;
   #syncing: Promise<void> | undefined;
   #unsynced = 0;
-  #error: unknown;
+  #error: FileShareError | undefined;
 
   private constructor(
     shape: TreeShape,
     paths: { folder: string; path: string; bitsPath: string },
     handles: { data: FileHandle; bits: FileHandle },
+    options: PartFileOptions,
   ) {
+    this.#options = options;
     this.#shape = shape;
     this.#folder = paths.folder;
     this.#path = paths.path;
@@ -54,7 +82,12 @@ export class PartFile {
    * @throws FileShareError `ERR_FILES_NO_SPACE`, `ERR_FILES_NO_ACCESS`, `ERR_FILES_NO_FOLDER`,
    *   `ERR_FILES_NOT_SHARED` when something else lies in its place, `ERR_FILES_IO`
    */
-  static async open(folder: string, hash: Uint8Array, shape: TreeShape): Promise<PartFile> {
+  static async open(
+    folder: string,
+    hash: Uint8Array,
+    shape: TreeShape,
+    options: PartFileOptions,
+  ): Promise<PartFile> {
     const path = join(folder, `.${formatHash(hash)}.part`);
     const bitsPath = join(folder, `.${formatHash(hash)}.have`);
     const handles: FileHandle[] = [];
@@ -62,7 +95,7 @@ export class PartFile {
       await dropFinished(path);
       const data = await openRegular(path, handles);
       const bits = await openRegular(bitsPath, handles);
-      const part = new PartFile(shape, { folder, path, bitsPath }, { data, bits });
+      const part = new PartFile(shape, { folder, path, bitsPath }, { data, bits }, options);
       await part.#load();
       return part;
     } catch (cause) {
@@ -93,25 +126,23 @@ export class PartFile {
     this.#mark(index);
   }
 
+  /** Whether a chunk is in the file, or will be as soon as the disk has taken it. */
+  has(index: number): boolean {
+    return this.#have.has(index) || this.#unwritten.has(index);
+  }
+
   /**
-   * Writes a verified chunk.
+   * Accepts a verified chunk; waits while too many are not on disk yet.
    *
+   * @param chunk - belongs to the file until it is written
    * @throws FileShareError `ERR_FILES_NO_SPACE`, `ERR_FILES_NO_ACCESS`, `ERR_FILES_IO`
    */
   async write(index: number, chunk: Uint8Array): Promise<void> {
-    try {
-      for (let at = 0; at < chunk.length;) {
-        const place = index * CHUNK_BYTES + at;
-        const { bytesWritten } = await this.#data.write(chunk, at, chunk.length - at, place);
-        at += bytesWritten;
-      }
-    } catch (cause) {
-      throw fileError(cause, "writing the file");
-    }
-    this.#have.add(index);
-    this.#mark(index);
-    this.#unsynced += chunk.length;
-    if (this.#unsynced >= SYNC_BYTES) this.#sync();
+    this.#throwLate();
+    this.#unwritten.set(index, chunk);
+    this.#drainSoon();
+    if (this.#unwritten.size >= MAX_UNWRITTEN)
+      await new Promise<void>((resolve) => this.#room.push(resolve));
     this.#throwLate();
   }
 
@@ -170,6 +201,65 @@ export class PartFile {
     }
   }
 
+  #isBatchReady(): boolean {
+    const { size } = this.#unwritten;
+    const isLast = this.#have.count + size >= this.#shape.chunks;
+    return size >= 2 * BATCH_CHUNKS || (isLast && size > 0);
+  }
+
+  #drain(): void {
+    this.#options.clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#draining ??= this.#writeSome().finally(() => {
+      this.#draining = undefined;
+      if (this.#unwritten.size > 0) this.#drainSoon();
+    });
+  }
+
+  #drainSoon(): void {
+    if (this.#isBatchReady()) this.#drain();
+    else this.#timer ??= this.#options.clock.setTimeout(() => this.#drain(), LINGER_MS);
+  }
+
+  /** Writes one batch at least, and more while there is enough for another. */
+  async #writeSome(): Promise<void> {
+    try {
+      do {
+        const batch = nextBatch(this.#unwritten);
+        await this.#writeBatch(batch);
+        for (const [index, chunk] of batch) {
+          this.#unwritten.delete(index);
+          this.#have.add(index);
+          this.#mark(index);
+          this.#unsynced += chunk.length;
+          this.#options.written(index);
+        }
+        for (const resume of this.#room.splice(0)) resume();
+        if (this.#unsynced >= SYNC_BYTES) this.#sync();
+      } while (this.#isBatchReady());
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  async #writeBatch(batch: readonly (readonly [number, Uint8Array])[]): Promise<void> {
+    const [first] = batch;
+    let chunks = batch.map(([, chunk]) => chunk);
+    for (let place = (first?.[0] ?? 0) * CHUNK_BYTES; chunks.length > 0;) {
+      const { bytesWritten } = await this.#data.writev(chunks, place);
+      place += bytesWritten;
+      chunks = dropBytes(chunks, bytesWritten);
+    }
+  }
+
+  #fail(cause: unknown): void {
+    if (this.#error !== undefined) return;
+    this.#error = fileError(cause, "writing the file");
+    this.#unwritten.clear();
+    for (const resume of this.#room.splice(0)) resume();
+    this.#options.failed(this.#error);
+  }
+
   #mark(index: number): void {
     const at = index >> 3;
     const { from, to } = this.#dirty ?? { from: at, to: at + 1 };
@@ -185,7 +275,7 @@ export class PartFile {
         await this.#bits.write(this.#have.bytes, from, to - from, from);
       }
     } catch (error) {
-      this.#error ??= error;
+      this.#fail(error);
     }
   }
 
@@ -194,18 +284,22 @@ export class PartFile {
     this.#unsynced = 0;
     this.#syncing = this.#data
       .datasync()
-      .catch((error: unknown) => (this.#error ??= error))
+      .catch((error: unknown) => this.#fail(error))
       .then(() => (this.#syncing = undefined));
   }
 
   async #settle(): Promise<void> {
+    while (this.#unwritten.size > 0) {
+      this.#drain();
+      await this.#draining;
+    }
     await this.#flushing;
     await this.#syncing;
     this.#throwLate();
   }
 
   #throwLate(): void {
-    if (this.#error !== undefined) throw fileError(this.#error, "writing the file");
+    if (this.#error !== undefined) throw this.#error;
   }
 
   async #checkPlace(): Promise<void> {
@@ -214,6 +308,23 @@ export class PartFile {
     if (there?.dev === mine.dev && there.ino === mine.ino) return;
     throw new FileShareError("ERR_FILES_BUSY", "another program has taken the part file away");
   }
+}
+
+/** The first chunk and those that follow it without a gap. */
+function nextBatch(unwritten: ReadonlyMap<number, Uint8Array>): [number, Uint8Array][] {
+  const sorted = [...unwritten].sort(([a], [b]) => a - b);
+  const start = sorted[0]?.[0] ?? 0;
+  return sorted.slice(0, BATCH_CHUNKS).filter(([index], i) => index === start + i);
+}
+
+/** What is left to write after the first `count` bytes. */
+function dropBytes(chunks: readonly Uint8Array[], count: number): Uint8Array[] {
+  let left = count;
+  return chunks.flatMap((chunk) => {
+    const skipped = Math.min(left, chunk.length);
+    left -= skipped;
+    return skipped === chunk.length ? [] : [chunk.subarray(skipped)];
+  });
 }
 
 async function openRegular(path: string, handles: FileHandle[]): Promise<FileHandle> {

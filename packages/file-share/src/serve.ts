@@ -1,7 +1,7 @@
-import { readChildren, readChunk } from "./content.ts";
+import type { Blocks } from "./blocks.ts";
+import { readChildren } from "./content.ts";
 import type { SharedContent } from "./content.ts";
 import type { Library } from "./library.ts";
-import type { OpenFiles } from "./open-files.ts";
 import type { TokenBucket } from "./rate.ts";
 import { chunkSize } from "./tree.ts";
 
@@ -10,7 +10,7 @@ const NOTHING = new Uint8Array(0);
 /** What a holder needs to answer. */
 export interface HolderOptions {
   readonly library: Library;
-  readonly files: OpenFiles;
+  readonly blocks: Blocks;
   readonly upload: TokenBucket;
   /** A file that could not be read as it was hashed. */
   readonly stale: (content: SharedContent) => void;
@@ -47,14 +47,11 @@ export class Holder {
 
   /** A chunk; nothing when there is no such chunk or file, or it is not what it was. */
   async chunk(hash: Uint8Array, index: number, signal: AbortSignal): Promise<Uint8Array> {
-    const { library, files, upload, stale } = this.#options;
+    const { library, blocks, upload, stale } = this.#options;
     const content = library.find(hash);
     if (content === undefined || index >= content.tree.shape.chunks) return NOTHING;
     await upload.take(chunkSize(content.tree.shape, index), signal);
-    const chunk = await files
-      .use(content, (handle) => readChunk(content, handle, index))
-      // Whatever keeps it from being read, it cannot be served: the indexer looks at it again.
-      .catch(() => undefined);
+    const chunk = await blocks.chunk(content, index);
     if (chunk === undefined) {
       stale(content);
       return NOTHING;

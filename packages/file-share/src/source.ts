@@ -2,6 +2,7 @@ import { bytesEqual, toHex } from "@heddle/identity";
 import { BadReply, PeerGone, RequestTimeout } from "@heddle/protocol";
 import type { Clock } from "@heddle/p2p";
 
+import { BLOCK_CHUNKS } from "./blocks.ts";
 import { HolderFault } from "./errors.ts";
 import type { FaultCode } from "./errors.ts";
 import type { FilesContext } from "./protocol.ts";
@@ -38,6 +39,12 @@ export class Source {
     this.context = context;
     this.window = new AdaptiveWindow(options.maxWindow);
     this.#options = options;
+  }
+
+  /** Whether it is time to ask: requests that are made together travel together. */
+  get wantsMore(): boolean {
+    const room = this.window.size - this.asked.size;
+    return room >= Math.min(BLOCK_CHUNKS, this.window.size >> 2, this.window.size - 1);
   }
 
   get hasRoom(): boolean {

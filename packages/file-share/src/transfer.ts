@@ -59,7 +59,7 @@ interface Open {
   readonly shape: TreeShape;
   readonly part: PartFile;
   readonly hashes: VerifiedHashes<Source>;
-  readonly schedule: Schedule;
+  readonly schedule: Schedule<Source>;
 }
 
 /** Fetches one file from any number of holders, who may come and go. */
@@ -69,7 +69,6 @@ export class Transfer {
   readonly #sources = new Set<Source>();
   readonly #shares = new Map<string, { source: Source; fault: HolderFault | undefined }>();
   readonly #tasks = new Set<Promise<void>>();
-  readonly #writing = new Set<number>();
   #opening: Promise<Open> | undefined;
   #open: Open | undefined;
   #resumedBytes = 0;
@@ -199,6 +198,7 @@ export class Transfer {
     if (this.signal.aborted || !this.#sources.delete(source)) return;
     this.#shares.set(source.id, { source, fault });
     for (const index of source.asked.keys()) this.#open?.schedule.giveBack(index);
+    this.#open?.schedule.leave(source);
     source.asked.clear();
     this.#options.lost(source, fault);
     this.#pumpAll();
@@ -218,7 +218,7 @@ export class Transfer {
           throw error;
         }
         this.#reportProgress(size);
-        this.#checkComplete(this.#open);
+        if (this.#open.part.have.count === this.#open.shape.chunks) this.#complete();
       } else {
         await this.#opening.catch(() => undefined);
       }
@@ -236,14 +236,18 @@ export class Transfer {
     const hashes = new VerifiedHashes<Source>(shape, top, (from, level, index) =>
       from.children(level, index),
     );
-    const part = await PartFile.open(folder, hash, shape);
+    const part = await PartFile.open(folder, hash, shape, {
+      clock: this.#options.clock,
+      written: (index) => this.#written(shape, part, index),
+      failed: (error) => this.fail(error),
+    });
     try {
       await this.#checkResumed(shape, part, hashes, source);
     } catch (error) {
       await part.close();
       throw error;
     }
-    return { shape, part, hashes, schedule: new Schedule(part.have) };
+    return { shape, part, hashes, schedule: new Schedule<Source>(part.have) };
   }
 
   /** Nothing on disk is believed either: it may have been changed meanwhile. */
@@ -271,9 +275,9 @@ export class Transfer {
   /** Asks a holder for as much as its window takes. */
   #pump(source: Source): void {
     const open = this.#open;
-    if (open === undefined || !this.#sources.has(source)) return;
+    if (open === undefined || !this.#sources.has(source) || !source.wantsMore) return;
     while (source.hasRoom && !this.signal.aborted) {
-      const index = open.schedule.take() ?? this.#takeSecond(open, source);
+      const index = open.schedule.take(source) ?? this.#takeSecond(open, source);
       if (index === undefined) return;
       source.asked.set(index, this.#options.clock.now());
       this.#run(source, this.#fetch(open, source, index));
@@ -289,20 +293,17 @@ export class Transfer {
     const chunk = await source.chunk(index, size, leaf);
     if (chunk === undefined) {
       if (source.asked.delete(index)) schedule.giveBack(index);
-    } else if (!part.have.has(index) && !this.#writing.has(index)) {
-      this.#writing.add(index);
-      await part.write(index, chunk);
-      this.#writing.delete(index);
+    } else if (!part.has(index)) {
       source.bytes += size;
-      this.#doneBytes += size;
-      this.#reportProgress(shape.size);
-      this.#checkComplete(open);
+      await part.write(index, chunk);
     }
     source.asked.delete(index);
     this.#pump(source);
   }
 
-  #checkComplete({ shape, part }: Open): void {
+  #written(shape: TreeShape, part: PartFile, index: number): void {
+    this.#doneBytes += chunkSize(shape, index);
+    this.#reportProgress(shape.size);
     if (part.have.count === shape.chunks) this.#complete();
   }
 
@@ -324,7 +325,7 @@ export class Transfer {
     for (const other of this.#sources) {
       if (other === source) continue;
       for (const [index, askedAt] of other.asked) {
-        if (source.asked.has(index) || part.have.has(index)) continue;
+        if (source.asked.has(index) || part.has(index)) continue;
         const rest = askedAt + SECOND_ASK_MS - now;
         if (rest <= 0) return index;
         wait = Math.min(wait, rest);
