@@ -181,6 +181,90 @@ describe("messages", () => {
   });
 });
 
+describe("after messages that do not shrink", () => {
+  const noise = (length: number, seed: number): Uint8Array => {
+    let state = seed;
+    return new Uint8Array(length).map(() => {
+      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+      return state >>> 24;
+    });
+  };
+  const repeats = (length: number): Uint8Array => new Uint8Array(length).fill(7);
+  /** Whether a message was compressed, by what it takes on the wire. */
+  const isShort = (session: RlpxSession, payload: Uint8Array): boolean =>
+    session.push(0x10, payload) < payload.length;
+
+  /** How many messages go as they are, once `before` incompressible ones have gone, until one is compressed. */
+  const runAfter = (before: number): number => {
+    const [session] = makeOpenSessions();
+    for (let n = 0; n < before; n += 1) session.push(0x10, noise(1_000, n));
+    let run = 0;
+    while (!isShort(session, repeats(1_000))) run += 1;
+    return run;
+  };
+
+  test.each([
+    [0, 0],
+    [1, 1],
+    [2, 0],
+    [3, 3],
+    [6, 0],
+    [7, 7],
+    [15, 15],
+    [31, 31],
+    [62, 0],
+    [63, 31],
+    [1_000, 22],
+  ])("%i of them, the next %i are stored without a try", (before, stored) => {
+    expect(runAfter(before)).toBe(stored);
+  });
+
+  test("never more than 31 are stored, and whatever shrinks ends the run for good", () => {
+    const [session] = makeOpenSessions();
+    for (let n = 0; n < 500; n += 1) session.push(0x10, noise(1_000, n));
+    let stored = 0;
+    while (!isShort(session, repeats(1_000))) stored += 1;
+    expect(stored).toBeLessThanOrEqual(31);
+    for (let n = 0; n < 100; n += 1) expect(isShort(session, repeats(1_000))).toBe(true);
+    session.push(0x10, noise(1_000, 1));
+    expect([isShort(session, repeats(1_000)), isShort(session, repeats(1_000))]).toEqual([
+      false,
+      true,
+    ]);
+  });
+
+  test("short ones, which are never searched, say nothing about the next", () => {
+    const [session] = makeOpenSessions();
+    for (let n = 0; n < 100; n += 1) session.push(0x10, noise(100, n));
+    expect(isShort(session, repeats(1_000))).toBe(true);
+  });
+
+  test("all arrive as they were sent, whatever the mix, and take little more than their length", () => {
+    const size = fc.oneof(fc.nat(600), fc.integer({ min: 60_000, max: 70_000 }));
+    const message = fc.record({
+      size,
+      isNoise: fc.boolean(),
+      count: fc.integer({ min: 1, max: 40 }),
+    });
+    fc.assert(
+      fc.property(fc.array(message, { minLength: 1, maxLength: 6 }), (mix) => {
+        const [sender, receiver] = makeOpenSessions();
+        for (const { size: length, isNoise, count } of mix) {
+          const payload = isNoise ? noise(length, length) : repeats(length);
+          for (let n = 0; n < count; n += 1) {
+            // Frame header, MACs and padding; the block's preamble and tags.
+            expect(sender.push(0x10, payload)).toBeLessThanOrEqual(length + (length >> 6) + 96);
+            receiver.feed(sender.take());
+            // Not toEqual: it looks at every one of a million bytes, slowly.
+            expect(Buffer.compare(receiver.next()?.payload ?? none, payload)).toBe(0);
+          }
+        }
+      }),
+      { numRuns: 30 },
+    );
+  });
+});
+
 describe("limits on what is sent", () => {
   const refusedHere = expect.objectContaining({
     name: "LocalProtocolError",
