@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { link, open, unlink, writeFile } from "node:fs/promises";
+import { link, open, unlink } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { escapeText, fromHex, toHex } from "./bytes.ts";
 import { generateSecretKey, isSecretKey } from "./keys.ts";
@@ -103,8 +103,16 @@ async function publish(draft: string, path: string, secretKey: Uint8Array): Prom
   }
 }
 
-function writeNew(path: string, secretKey: Uint8Array): Promise<void> {
-  return writeFile(path, `${toHex(secretKey)}\n`, { mode: 0o600, flag: "wx", flush: true });
+/** Writes all of the key or nothing: what a full disk has left of it is removed again. */
+async function writeNew(path: string, secretKey: Uint8Array): Promise<void> {
+  await using file = await open(path, "wx", 0o600);
+  try {
+    await file.writeFile(`${toHex(secretKey)}\n`);
+    await file.sync();
+  } catch (error) {
+    await unlink(path);
+    throw error;
+  }
 }
 
 function hasCode(error: unknown, code: string): boolean {
