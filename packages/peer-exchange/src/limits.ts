@@ -16,7 +16,7 @@ export interface PexLimits {
   readonly perSource: number;
   /** Dialed peers in one public /24 or /64, if there is any other choice one less than this. */
   readonly dialedPerSubnet: number;
-  /** An entry of which nothing was heard for so long is forgotten. */
+  /** An entry of which nothing was heard for so long is forgotten: several times `announceMs`. */
   readonly maxAgeMs: number;
   /** The first wait before an address is dialed again after it failed; it doubles up to the longest. */
   readonly retryMinMs: number;
@@ -68,7 +68,7 @@ export const DEFAULT_PEX_LIMITS: PexLimits = Object.freeze({
   perSubnet: 16,
   perSource: 1_024,
   dialedPerSubnet: 2,
-  maxAgeMs: 7 * 24 * HOUR_MS,
+  maxAgeMs: 72 * HOUR_MS,
   retryMinMs: 10_000,
   retryMaxMs: HOUR_MS,
   banMs: HOUR_MS,

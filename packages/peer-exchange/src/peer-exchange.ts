@@ -240,9 +240,10 @@ export class PeerExchange implements AsyncDisposable {
   }
 
   #expire(): void {
-    const { config, book } = this.#parts;
+    const { config, book, roster } = this.#parts;
     this.#expiring = config.clock.setTimeout(() => {
-      book.expire();
+      // Whoever hears nothing at all is cut off himself, and will need what he knows.
+      if (roster.size > 0) book.expire();
       this.#expire();
     }, EXPIRE_MS);
   }
