@@ -128,6 +128,16 @@ export class Probe {
     return this.greet(session, { offer, isOld: Number(options.hello?.version ?? 5) < 5 });
   }
 
+  /** Has an active session for one attempt of several, and lets go of it afterwards. */
+  async briefly(attempt: (link: Link) => Promise<Outcome>): Promise<Outcome> {
+    const link = await this.link();
+    try {
+      return await attempt(link);
+    } finally {
+      link.session.wire.close();
+    }
+  }
+
   /** Reads the node's Hello on a session on which ours is sent; `isOld` when ours says a version below 5. */
   async greet(
     session: RawSession,

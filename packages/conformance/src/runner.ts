@@ -8,7 +8,7 @@ import { CASES } from "./cases/index.ts";
 import type { RemoteHello } from "./hello.ts";
 import { wrong } from "./outcome.ts";
 import type { Outcome } from "./outcome.ts";
-import { Probe } from "./probe.ts";
+import { DEFAULT_WAIT_MS, Probe } from "./probe.ts";
 import type { ProbeOptions } from "./probe.ts";
 import { LENGTHS } from "./protocols.ts";
 import type { Lengths } from "./protocols.ts";
@@ -93,7 +93,9 @@ export async function runConformance(
     throw new RangeError(`concurrency: expected an integer from 1 to 8, got ${concurrency}`);
   }
   const base = probeOptions(enode, options);
-  const hello = await introduce(new Probe(base));
+  // What is short for an answer may be too short for a node that has just started.
+  const waitMs = Math.max(DEFAULT_WAIT_MS, options.waitMs ?? 0);
+  const hello = await introduce(new Probe({ ...base, waitMs }));
   const offer = choose(hello.capabilities, base.lengths);
   const queue = [...selectCases(options.cases ?? CASES, options).entries()];
   const results: CaseResult[] = [];

@@ -150,13 +150,12 @@ const reserved: readonly Case[] = [
         inputs: Array.from({ length: 12 }, (_, i) => 0x04 + i),
         expected: "accepted",
         label: hex,
-        async attempt(msgId) {
-          const link = await probe.link();
-          await link.session.send(msgId, EMPTY_LIST);
-          const outcome = await link.answers();
-          link.session.wire.close();
-          return outcome.kind === "accepted" ? accepted("the session goes on") : outcome;
-        },
+        attempt: (msgId) =>
+          probe.briefly(async (link) => {
+            await link.session.send(msgId, EMPTY_LIST);
+            const outcome = await link.answers();
+            return outcome.kind === "accepted" ? accepted("the session goes on") : outcome;
+          }),
       }),
   },
 ];

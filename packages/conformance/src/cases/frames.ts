@@ -72,13 +72,13 @@ function flips(name: string, asks: string, from: number, to: number): Case {
           inputs: Array.from({ length: to - from }, (_, i) => from + i),
           expected: "refused",
           label: (at) => `a bit of byte ${at}`,
-          async attempt(at) {
-            const link = await probe.link();
-            await link.session.send(Base.ping, EMPTY_LIST, {
-              damage: (frame) => frame.with(at, (frame[at] ?? 0) ^ (1 << (at % 8))),
-            });
-            return endOrPong(link);
-          },
+          attempt: (at) =>
+            probe.briefly(async (link) => {
+              await link.session.send(Base.ping, EMPTY_LIST, {
+                damage: (frame) => frame.with(at, (frame[at] ?? 0) ^ (1 << (at % 8))),
+              });
+              return endOrPong(link);
+            }),
         }),
       ),
   };
@@ -131,14 +131,14 @@ const contents: readonly Case[] = [
           inputs: BAD_IDS,
           expected: "refused",
           label: ({ name }) => name,
-          async attempt({ id }) {
-            const link = await probe.link();
-            // The Ping's payload, compressed.
-            const payload = id[0] === 0x84 ? [] : [0x01, 0x00, 0xc0];
-            const frame = link.session.sealFrame(Uint8Array.of(...id, ...payload));
-            await link.session.wire.write(frame);
-            return endOrPong(link);
-          },
+          attempt: ({ id }) =>
+            probe.briefly(async (link) => {
+              // The Ping's payload, compressed.
+              const payload = id[0] === 0x84 ? [] : [0x01, 0x00, 0xc0];
+              const frame = link.session.sealFrame(Uint8Array.of(...id, ...payload));
+              await link.session.wire.write(frame);
+              return endOrPong(link);
+            }),
         }),
       ),
   },

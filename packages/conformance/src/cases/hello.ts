@@ -64,7 +64,9 @@ async function sendFirst(probe: Probe, send: Sender): Promise<Outcome> {
   const maker = probe.auth();
   const session = await probe.session(maker);
   await send(probe, session, maker.nodeId);
-  return probe.endOf(session);
+  const outcome = await probe.endOf(session);
+  session.wire.close();
+  return outcome;
 }
 
 const refuse = (

@@ -183,11 +183,11 @@ async function refuseAll(
     inputs,
     expected: "refused",
     label: (msgId) => `id 0x${msgId.toString(16)}`,
-    async attempt(msgId) {
-      const link = await probe.link();
-      await link.session.send(msgId, EMPTY_LIST);
-      return link.end();
-    },
+    attempt: (msgId) =>
+      probe.briefly(async (link) => {
+        await link.session.send(msgId, EMPTY_LIST);
+        return link.end();
+      }),
   });
 }
 

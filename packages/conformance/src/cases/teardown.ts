@@ -49,11 +49,11 @@ function endsByAll(name: string, asks: string, isRaw: boolean): Case {
           inputs: disconnectForms(),
           expected: "refused",
           label: (form) => form.name,
-          async attempt({ payload }) {
-            const link = await probe.link();
-            await link.session.send(Base.disconnect, payload, { isRaw });
-            return link.end();
-          },
+          attempt: ({ payload }) =>
+            probe.briefly(async (link) => {
+              await link.session.send(Base.disconnect, payload, { isRaw });
+              return link.end();
+            }),
         }),
       ),
   };
