@@ -18,6 +18,8 @@ export interface PeerSetOptions {
 export class PeerSet {
   readonly #peers = new Map<string, LivePeer>();
   readonly #options: PeerSetOptions;
+  /** Who waits for a node to become a peer. */
+  readonly #waiting = new Map<string, Set<(peer: LivePeer) => void>>();
   #inbound = 0;
 
   constructor(options: PeerSetOptions) {
@@ -72,7 +74,35 @@ export class PeerSet {
     if (replaced !== undefined) this.delete(replaced);
     this.#peers.set(key, peer);
     if (peer.inbound) this.#inbound += 1;
+    for (const tell of this.#waiting.get(key) ?? []) tell(peer);
     return replaced;
+  }
+
+  /** Resolves with the peer of this id as soon as there is one; rejects when the signal aborts. */
+  added(id: Uint8Array, signal: AbortSignal): Promise<LivePeer> {
+    const existing = this.get(id);
+    if (existing !== undefined) return Promise.resolve(existing);
+    const key = toHex(id);
+    const waiting = this.#waiting.get(key) ?? new Set();
+    this.#waiting.set(key, waiting);
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        waiting.delete(tell);
+        if (waiting.size === 0) this.#waiting.delete(key);
+        signal.removeEventListener("abort", onAbort);
+      };
+      const onAbort = (): void => {
+        leave();
+        reject(signal.reason instanceof Error ? signal.reason : new Error("aborted"));
+      };
+      const tell = (peer: LivePeer): void => {
+        leave();
+        resolve(peer);
+      };
+      waiting.add(tell);
+      if (signal.aborted) onAbort();
+      else signal.addEventListener("abort", onAbort, { once: true });
+    });
   }
 
   /** Removes this very peer; one that has taken its place stays. */

@@ -17,6 +17,7 @@ import type { DisconnectedError } from "./errors.ts";
 import { Emitter } from "./emitter.ts";
 import { establish, EstablishError, refuse } from "./establish.ts";
 import type { ServerEvents } from "./events.ts";
+import { Greetings } from "./greetings.ts";
 import { createInfo } from "./info.ts";
 import type { ServerInfo } from "./info.ts";
 import { Maintainer } from "./maintain.ts";
@@ -64,8 +65,7 @@ export class Server implements AsyncDisposable {
   readonly #peers: PeerSet;
   /** Handshakes, and connections that end: a stop waits for them. */
   readonly #tasks = new TaskSet();
-  /** Inbound connections of proven identity that exchange Hellos: a dial of the same node waits. */
-  readonly #greeting = new Map<string, Promise<void>>();
+  readonly #greetings: Greetings;
   readonly #maintained = new Map<string, Maintainer>();
   readonly #trusted: ReadonlySet<string>;
   /** One object for all peers: an idle peer should cost little. */
@@ -78,6 +78,7 @@ export class Server implements AsyncDisposable {
     this.config = createConfig(options);
     const { config } = this;
     this.id = nodeIdOf(config.key);
+    this.#greetings = new Greetings(this.id);
     this.#trusted = new Set(config.trusted.map(({ id }) => toHex(id)));
     this.#emitter = new Emitter((error) =>
       config.logger.error("an event listener threw", { error }),
@@ -141,7 +142,9 @@ export class Server implements AsyncDisposable {
     this.#running = running;
     try {
       await this.#stopping;
-      await this.#listen(running);
+      const listening = this.#listen(running);
+      this.#tasks.add(listening);
+      await listening;
     } catch (error) {
       if (this.#running === running) this.#running = undefined;
       running.controller.abort(new Disconnect(DisconnectReason.clientQuitting));
@@ -237,8 +240,8 @@ export class Server implements AsyncDisposable {
       scopes,
       tasks: this.#tasks,
       peerOf: (id) => this.#peers.get(id),
-      inboundDecided: (id) => this.#greeting.get(toHex(id)),
-      peerAdded: (id, until) => this.#peerAdded(id, until),
+      inboundDecided: (id) => this.#greetings.decided(id),
+      peerAdded: (id, until) => this.#peers.added(id, until),
       admit: (stream, node, deadline) => this.#admit(stream, deadline, { node }),
       dialed: (node, error) => this.#emitter.emit("dial", { node, error }),
     });
@@ -302,7 +305,10 @@ export class Server implements AsyncDisposable {
     });
     const leave = running.pending.enter(stream.remoteAddress?.host, scope);
     try {
-      await this.#serve(running, stream, scope.signal);
+      await this.#greetings.serve({
+        dialDecided: (id) => running.dialer.decided(id),
+        admit: (identified) => this.#admit(stream, scope.signal, { identified }),
+      });
       this.counters.serves.succeeded += 1;
     } catch (error) {
       const phase = error instanceof EstablishError ? error.phase : "handshake";
@@ -310,31 +316,6 @@ export class Server implements AsyncDisposable {
       this.config.logger.debug("an inbound connection failed", { error });
     } finally {
       leave();
-    }
-  }
-
-  /**
-   * Makes a peer of an accepted stream. When both sides dial at the same moment, the connection that the
-   * smaller id dials goes first, and the other one waits for its outcome: exactly one comes to be, on
-   * both sides, and none that somebody uses already is taken down.
-   */
-  async #serve({ dialer }: Running, stream: ByteStream, signal: AbortSignal): Promise<void> {
-    let decide: () => void = () => undefined;
-    const decided = new Promise<void>((resolve) => {
-      decide = resolve;
-    });
-    let key: string | undefined;
-    const identified = async (id: Uint8Array): Promise<void> => {
-      if (toHex(this.id) < toHex(id)) await dialer.decided(id);
-      if (this.#greeting.has(toHex(id))) return;
-      key = toHex(id);
-      this.#greeting.set(key, decided);
-    };
-    try {
-      await this.#admit(stream, signal, { identified });
-    } finally {
-      decide();
-      if (key !== undefined) this.#greeting.delete(key);
     }
   }
 
@@ -464,29 +445,6 @@ export class Server implements AsyncDisposable {
     this.config.logger.info("peer dropped", { peer: peer.enode, error });
     this.#emitter.emit("peer:drop", { peer, error });
     this.#running?.candidates.wake();
-  }
-
-  #peerAdded(id: Uint8Array, signal: AbortSignal): Promise<LivePeer> {
-    const existing = this.#peers.get(id);
-    if (existing !== undefined) return Promise.resolve(existing);
-    return new Promise((resolve, reject) => {
-      const leave = (): void => {
-        off();
-        signal.removeEventListener("abort", onAbort);
-      };
-      const onAbort = (): void => {
-        leave();
-        reject(signal.reason instanceof Error ? signal.reason : new Error("aborted"));
-      };
-      const off = this.#emitter.on("peer:add", () => {
-        const peer = this.#peers.get(id);
-        if (peer === undefined) return;
-        leave();
-        resolve(peer);
-      });
-      if (signal.aborted) onAbort();
-      else signal.addEventListener("abort", onAbort, { once: true });
-    });
   }
 }
 
