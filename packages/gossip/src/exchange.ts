@@ -1,4 +1,4 @@
-import { DisconnectReason, sleep, UselessPeer } from "@heddle/p2p";
+import { DisconnectReason, LocalProtocolError, sleep, UselessPeer } from "@heddle/p2p";
 import type { Peer, Protocol } from "@heddle/p2p";
 import { implement, RequestError } from "@heddle/protocol";
 
@@ -185,7 +185,8 @@ export class Exchange {
     } catch (error) {
       // Gone or slow: the next holder is asked, or reconciliation brings it.
       const { logger } = this.#config;
-      if (error instanceof RequestError) logger.debug("a gossip fetch failed", { error });
+      const isExpected = error instanceof RequestError || error instanceof LocalProtocolError;
+      if (isExpected) logger.debug("a gossip fetch failed", { error });
       else logger.error("a gossip fetch failed", { error });
     }
     return came;

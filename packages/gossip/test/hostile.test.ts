@@ -1,16 +1,23 @@
 import { DisconnectReason, MemoryNetwork, Server } from "@heddle/p2p";
 import type { Message } from "@heddle/p2p";
-import { generateSecretKey } from "@heddle/identity";
+import { encodeRlp, generateSecretKey } from "@heddle/identity";
 import { bytes32, list, tuple, uint } from "@heddle/protocol";
 import { scriptedPeer, VirtualClock } from "@heddle/testing";
 import type { ScriptedCapability, ScriptedPeer } from "@heddle/testing";
 import { expect, onTestFinished, test } from "vitest";
 
 import { createGossip, messageId } from "../src/index.ts";
-import type { Gossip, GossipLimits, GossipMessage, GossipOptions } from "../src/index.ts";
+import type {
+  Bound,
+  Gossip,
+  GossipLimits,
+  GossipMessage,
+  GossipOptions,
+  RangeSummary,
+} from "../src/index.ts";
 import { signedContent } from "../src/message.ts";
 import type { SignedContent } from "../src/message.ts";
-import { sample } from "./samples.ts";
+import { sample, START } from "./samples.ts";
 
 const [PUSH, ANNOUNCE, FETCH, FETCHED, COMPARE, COMPARED] = [0, 1, 2, 3, 4, 5] as const;
 
@@ -386,3 +393,131 @@ test("a flood of messages by ever new origins fills no more than the store may h
   expect(stage.received.length).toBeLessThanOrEqual(200);
   expect(new Set(stage.received.map(({ id }) => String(id))).size).toBe(stage.received.length);
 });
+
+test("a peer that stops reading holds nobody up, and little is kept for it", async () => {
+  const plenty = { perSecond: 1e6, burst: 1e9 };
+  const stage = await setStage({
+    origin: { messages: 1_000, windowMs: 10_000 },
+    pushes: plenty,
+    pushBytes: plenty,
+  });
+  const [stuck, watcher] = [await stage.join(), await stage.join()];
+  stuck.peer.pause();
+  const got = new Set<string>();
+  for (let i = 0; i < 300; i++) {
+    stage.gossip.publish("t", new Uint8Array(16 * 1024));
+    // Two peers, so each is pushed to.
+    got.add(String(await expectPush(stage, watcher)));
+  }
+  expect(got.size).toBe(300);
+  // What its connection takes before it is full, and 64 more; the rest waits as ids.
+  expect(stage.gossip.counters.pushed - 300).toBeLessThan(150);
+});
+
+test("a peer that claims to keep nothing of the past gets nothing of it, and others do", async () => {
+  const stage = await setStage({ reconcileIntervalMs: 1_000 });
+  const odd = await stage.join();
+  const claim = tuple(uint, tuple(uint, list(bytes32), list(bytes32)));
+  const [requestId] = (await stage.play(odd.gossip.expect(COMPARE))).decode(tuple(uint));
+  odd.gossip.sendRaw(COMPARED, claim.encode([requestId, [Number.MAX_SAFE_INTEGER, [], []]]));
+  await stage.clock.advance(10);
+  const watcher = await stage.join();
+  const { id } = stage.gossip.publish("t", Uint8Array.of(1));
+  expect(await expectPush(stage, watcher)).toEqual(id);
+  expect(stage.gossip.counters).toMatchObject({ pushed: 1, announced: 0 });
+});
+
+test.each<[string, (id: number) => Uint8Array]>([
+  ["with ranges that overlap", (id) => answer(id, [summary(0, 9), summary(5, 12)])],
+  ["with an empty range", (id) => answer(id, [summary(9, 9)])],
+  ["that is none", (id) => tuple(uint, uint).encode([id, 7])],
+])("an answer to a comparison %s breaks the protocol", async (_name, reply) => {
+  const stage = await setStage({ reconcileIntervalMs: 1_000 });
+  const liar = await stage.join();
+  const [id] = (await stage.play(liar.gossip.expect(COMPARE))).decode(tuple(uint));
+  liar.gossip.sendRaw(COMPARED, reply(id));
+  await stage.play(liar.peer.expectDisconnect(DisconnectReason.protocolError));
+});
+
+test("a comparison whose ranges never end is given up after 256 questions", async () => {
+  const stage = await setStage({ reconcileIntervalMs: 1_000_000 });
+  const liar = await stage.join();
+  const later = START + 10_000_000;
+  const parts = Array.from({ length: 1_000 }, (_, i) => summary(later + i, later + i + 1));
+  let asked = 0;
+  const loop = async (): Promise<void> => {
+    for (let timeoutMs = 1_500_000; ; timeoutMs = 12_000) {
+      const [id] = (await liar.gossip.expect(COMPARE, { timeoutMs })).decode(tuple(uint));
+      asked += 1;
+      liar.gossip.sendRaw(COMPARED, answer(id, parts));
+    }
+  };
+  await stage.play(loop().catch(() => undefined));
+  expect(stage.gossip.counters.reconciled).toBe(1);
+  expect(asked).toBe(256);
+});
+
+test("a comparison with a peer that is slow on purpose is given up after 20 seconds", async () => {
+  const stage = await setStage({ reconcileIntervalMs: 1_000_000 });
+  const liar = await stage.join();
+  const timeoutMs = 1_500_000;
+  const [first] = (await stage.play(liar.gossip.expect(COMPARE, { timeoutMs }))).decode(
+    tuple(uint),
+  );
+  const before = stage.clock.now();
+  const parts = [summary(START, START + 10_000_000)];
+  let last = first;
+  for (let asked = 1; asked <= 2; asked++) {
+    await stage.clock.advance(9_000);
+    liar.gossip.sendRaw(COMPARED, answer(last, parts));
+    [last] = (await stage.play(liar.gossip.expect(COMPARE))).decode(tuple(uint));
+  }
+  await stage.clock.advance(before + 20_000 - stage.clock.now());
+  liar.gossip.sendRaw(COMPARED, answer(last, parts));
+  // Nothing more is asked, and the late answer is no fault.
+  await stage.clock.advance(15_000);
+  stage.gossip.publish("t", Uint8Array.of(1));
+  expect((await stage.play(liar.gossip.expect(() => true))).code).toBe(PUSH);
+});
+
+test("messages that a comparison names and a fetch does not bring end the comparison", async () => {
+  const stage = await setStage({ reconcileIntervalMs: 30_000 });
+  const liar = await stage.join();
+  const [id] = (await stage.play(liar.gossip.expect(COMPARE, { timeoutMs: 60_000 }))).decode(
+    tuple(uint),
+  );
+  const time = Math.floor(stage.clock.wallNow());
+  const ids = Array.from({ length: 64 }, (_, i) => [time, new Uint8Array(32).fill(i)]);
+  liar.gossip.send(COMPARED, [id, [0, [], [[[0, ""], [2 * time, ""], ids]]]]);
+  const [fetchId, asked] = (await stage.play(liar.gossip.expect(FETCH))).decode(
+    tuple(uint, list(bytes32)),
+  );
+  expect(asked).toHaveLength(64);
+  liar.gossip.sendRaw(FETCHED, reply(fetchId, []));
+  await stage.clock.advance(14_000);
+  const next = await stage.play(liar.gossip.expect(() => true, { timeoutMs: 60_000 }));
+  expect(next.code).toBe(COMPARE);
+});
+
+/** A summary of what is held from one time to another, which agrees with nobody's. */
+function summary(from: number, to: number): RangeSummary {
+  const id = new Uint8Array(0);
+  return {
+    from: { time: from, id },
+    to: { time: to, id },
+    count: 3,
+    fingerprint: good.id.slice(16),
+  };
+}
+
+/** An answer to a comparison. */
+function answer(requestId: number, parts: readonly RangeSummary[]): Uint8Array {
+  const bound = ({ time, id }: Bound): [number, Uint8Array] => [time, id];
+  const encoded = parts.map(({ from, to, count, fingerprint }) => [
+    bound(from),
+    bound(to),
+    count,
+    fingerprint,
+  ]);
+  return encodeRlp([requestId, [0, encoded, []]]);
+}
