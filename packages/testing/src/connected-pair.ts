@@ -2,6 +2,8 @@ import { generateSecretKey } from "@heddle/identity";
 import { MemoryNetwork, Server } from "@heddle/p2p";
 import type { Peer, Protocol, ServerOptions } from "@heddle/p2p";
 
+import { VirtualClock } from "./virtual-clock.ts";
+
 /** Two servers in one process, connected. */
 export interface ConnectedPair extends AsyncDisposable {
   /** The side that dialed. */
@@ -22,7 +24,8 @@ export type PairOptions = Partial<
 /**
  * Connects two servers over an in-memory stream, with the real handshake, frames and limits.
  *
- * Disposing it stops both.
+ * Disposing it stops both, and lets the virtual time pass that takes, where the clock is a
+ * {@link VirtualClock}.
  *
  * @param protocolsA - what the dialing side speaks
  * @param protocolsB - what the listening side speaks; the same by default
@@ -49,7 +52,9 @@ export async function connectedPair(
   const a = create("127.0.0.2", protocolsA, false);
   const b = create("127.0.0.3", protocolsB, "127.0.0.3:30303");
   const stop = async (): Promise<void> => {
-    await Promise.all([a.stop(), b.stop()]);
+    const stopped = Promise.all([a.stop(), b.stop()]);
+    // Virtual time would stand still while they wait for what is to end.
+    await (options.clock instanceof VirtualClock ? options.clock.settle(stopped) : stopped);
   };
   try {
     const joined = new Promise<Peer>((resolve) => {

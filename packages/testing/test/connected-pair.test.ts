@@ -2,7 +2,7 @@ import { DialError, DisconnectReason } from "@heddle/p2p";
 import type { MessageReadWriter, Protocol } from "@heddle/p2p";
 import { expect, test } from "vitest";
 
-import { connectedPair } from "../src/index.ts";
+import { connectedPair, VirtualClock } from "../src/index.ts";
 
 const echo: Protocol = {
   name: "echo",
@@ -32,6 +32,15 @@ test("disposing it ends the connection on both sides", async () => {
   expect(pair.peerOnA.signal.reason).toMatchObject({ reason: DisconnectReason.clientQuitting });
   expect(pair.peerOnB.signal.aborted).toBe(true);
   expect([pair.a.isRunning, pair.b.isRunning]).toEqual([false, false]);
+});
+
+test("disposing it lets the virtual time pass that the end takes", async () => {
+  const clock = new VirtualClock();
+  const deaf: Protocol = { ...echo, run: () => new Promise(() => undefined) };
+  const pair = await connectedPair([deaf], [deaf], { clock });
+  await pair[Symbol.asyncDispose]();
+  expect([pair.a.isRunning, pair.b.isRunning]).toEqual([false, false]);
+  expect(clock.now()).toBeGreaterThan(0);
 });
 
 test("servers that share no protocol do not come together, and are stopped", async () => {
