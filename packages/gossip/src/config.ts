@@ -93,7 +93,7 @@ export function createConfig(options: GossipOptions): GossipConfig {
   const merged: GossipLimits = Object.freeze({ ...DEFAULT_LIMITS, ...limits });
   for (const [name, value] of Object.entries(merged)) checkLimit(name, value);
   return Object.freeze({
-    key: key.slice(),
+    key: Uint8Array.from(key),
     validate: validate ?? (() => "accept" as const),
     limits: merged,
     clock: clock ?? systemClock,

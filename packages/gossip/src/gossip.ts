@@ -114,7 +114,7 @@ class GossipNode implements Gossip {
       const problem = `${messages} messages in ${windowMs} ms are published, and no more may`;
       throw new GossipError("ERR_GOSSIP_RATE", problem);
     }
-    const message = signMessage({ ...content, payload: payload.slice() }, key);
+    const message = signMessage({ ...content, payload: Uint8Array.from(payload) }, key);
     this.#sequences.set(topic, sequence);
     this.counters.published += 1;
     this.#exchange.publish(message);

@@ -137,6 +137,7 @@ export class Reconciler {
     for (let calls = 0; open.length > 0 && calls < MAX_CALLS; calls++) {
       const asked = open.slice(0, MAX_RANGES).map((range) => this.#summarize(range));
       const reply = await link.context.call.compare(asked, { signal });
+      if (this.#isClosed) return;
       link.remoteFloor = Math.max(link.remoteFloor, reply.floor);
       for (const set of reply.sets) this.#announceRest(set, link);
       if (!(await this.#fetchMissing(reply.sets, link, signal))) return;

@@ -60,9 +60,11 @@ test("a message says who published it, where, when and as which one", () => {
   expect(Object.isFrozen(first)).toBe(true);
 });
 
-test("the payload is copied: what the caller does with it later changes nothing", () => {
+test.each([
+  ["bytes", say("one")],
+  ["a Buffer", Buffer.from("one")],
+])("%s are copied: what the caller does with them later changes nothing", (_name, payload) => {
   const { gossip } = alone();
-  const payload = say("one");
   const message = gossip.publish("news", payload);
   payload.fill(0);
   expect(message.payload).toEqual(say("one"));
