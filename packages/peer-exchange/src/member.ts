@@ -1,7 +1,7 @@
 import type { Clock, Peer } from "@heddle/p2p";
 import type { Context } from "@heddle/protocol";
 
-import { scopeOf, subnetOf } from "./address.ts";
+import { relayRefusal, scopeOf, subnetOf } from "./address.ts";
 import type { Scope } from "./address.ts";
 import type { PexLimits } from "./limits.ts";
 import type { Pex1 } from "./messages.ts";
@@ -25,6 +25,8 @@ export class Member {
   readonly since: number;
   /** What it introduced itself with; undefined before. */
   record: VerifiedRecord | undefined;
+  /** From where we come, as it sees us: by that it judges what we tell. */
+  seesUs: Scope;
   /** Set while the connection is up and introductions are over. */
   context: PexContext | undefined;
 
@@ -33,6 +35,7 @@ export class Member {
     // A transport without addresses, such as a pipe, does not leave the machine.
     this.host = peer.remoteAddress?.host ?? "127.0.0.1";
     this.scope = scopeOf(this.host);
+    this.seesUs = this.scope;
     this.subnet = subnetOf(this.host);
     this.questions = new TokenBucket(clock, limits.questions);
     this.announcements = new TokenBucket(clock, limits.announcements);
@@ -43,6 +46,13 @@ export class Member {
   /** The node id in hexadecimal. */
   get key(): string {
     return this.record?.key ?? "";
+  }
+
+  /** Whether it can make use of an address, and would take it from us. */
+  mayHear(told: Scope): boolean {
+    return (
+      relayRefusal(this.scope, told) === undefined && relayRefusal(this.seesUs, told) === undefined
+    );
   }
 }
 

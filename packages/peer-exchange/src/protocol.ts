@@ -2,7 +2,7 @@ import { parseEnode } from "@heddle/identity";
 import type { Peer, Protocol } from "@heddle/p2p";
 import { implement } from "@heddle/protocol";
 
-import { parseHost, relayRefusal } from "./address.ts";
+import { formatHost, parseHost, scopeOf } from "./address.ts";
 import { Member } from "./member.ts";
 import type { PexContext } from "./member.ts";
 import { Pex1 } from "./messages.ts";
@@ -38,9 +38,7 @@ export function publishOwn(parts: Parts): void {
   const own = describeRecord(parts.own.current);
   if (own.address === undefined) return;
   for (const member of parts.roster.list()) {
-    if (relayRefusal(member.scope, own.address.scope) === undefined) {
-      announce(parts.counters, member, [own]);
-    }
+    if (member.mayHear(own.address.scope)) announce(parts.counters, member, [own]);
   }
 }
 
@@ -57,6 +55,8 @@ function introduction({ config, own }: Parts, peer: Peer): Introduction {
 function introduce(parts: Parts, member: Member, remote: Introduction): void {
   const { intake, book, address } = parts;
   const isNews = intake.introduce(member, remote);
+  const seen = formatHost(remote.seen);
+  if (seen !== undefined) member.seesUs = scopeOf(seen);
   const { record: verified } = member;
   if (verified === undefined) return;
   if (isNews) spreadNews(parts, member, [verified]);
@@ -90,7 +90,7 @@ function answer(
   }
   const key = member.key;
   const records = book.sample(count, ({ record, scope, key: known }) => {
-    if (known === key || relayRefusal(member.scope, scope) !== undefined) return false;
+    if (known === key || !member.mayHear(scope)) return false;
     return capability === undefined || hasCapability(record, capability);
   });
   counters.served += 1;

@@ -1,6 +1,5 @@
 import type { Clock } from "@heddle/p2p";
 
-import { relayRefusal } from "./address.ts";
 import type { PexLimits } from "./limits.ts";
 import type { Member, Roster } from "./member.ts";
 import { MAX_ANNOUNCED } from "./messages.ts";
@@ -87,8 +86,10 @@ export class Spread {
     const { roster, random, limits, send } = this.#options;
     const outgoing = new Map<Member, VerifiedRecord[]>();
     for (const { verified, tellers } of this.#queue.values()) {
+      const { key, address } = verified;
+      if (address === undefined) continue;
       const lacks = (member: Member): boolean =>
-        !tellers.has(member) && member.key !== verified.key && mayTell(member, verified);
+        !tellers.has(member) && member.key !== key && member.mayHear(address.scope);
       for (const member of roster.pick(limits.fanout, random, lacks)) {
         const records = outgoing.get(member) ?? [];
         records.push(verified);
@@ -102,9 +103,4 @@ export class Spread {
       }
     }
   }
-}
-
-/** Whether a peer can make use of an address, and would take it from us: the rules are the same. */
-export function mayTell({ scope }: Member, { address }: VerifiedRecord): boolean {
-  return address !== undefined && relayRefusal(scope, address.scope) === undefined;
 }
