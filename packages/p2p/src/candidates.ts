@@ -64,7 +64,7 @@ export class CandidateLoop {
       for await (const candidate of this.#mix) {
         await this.#room();
         if (signal.aborted) return;
-        const node = candidate instanceof Enr ? candidate.toEnode() : candidate;
+        const node = this.#read(candidate);
         if (node !== undefined && this.#isWorthDialing(node)) {
           passedOver = 0;
           this.#start(node);
@@ -102,6 +102,14 @@ export class CandidateLoop {
     }
   }
 
+  /** One bad source must not end the loop for all: what is no node is passed over. */
+  #read(candidate: Enode | Enr): Enode | undefined {
+    if (candidate instanceof Enr) return candidate.toEnode();
+    if (isNode(candidate)) return candidate;
+    this.#options.config.logger.warn("a candidate is no node");
+    return undefined;
+  }
+
   #isWorthDialing(node: Enode): boolean {
     const { config, nodeId, dialer, peers } = this.#options;
     if (node.tcpPort === 0 || bytesEqual(node.id, nodeId)) return false;
@@ -119,4 +127,12 @@ export class CandidateLoop {
     // The outcome is told as an event; here only the slot matters.
     this.#options.dialer.dial(node).then(done, done);
   }
+}
+
+/** Sources are others' code, and what they yield may come from the network. */
+function isNode(node: unknown): boolean {
+  if (typeof node !== "object" || node === null) return false;
+  const { id, host, tcpPort } = node as Partial<Record<keyof Enode, unknown>>;
+  const isId = id instanceof Uint8Array && id.length === 64;
+  return isId && typeof host === "string" && Number.isInteger(tcpPort);
 }

@@ -2,6 +2,7 @@ import type { Enode } from "@heddle/identity";
 
 import type { Backoff } from "./backoff.ts";
 import type { Clock } from "./clock.ts";
+import { Disconnect, DisconnectReason } from "./disconnect.ts";
 import type { LivePeer } from "./peer.ts";
 
 /** How a maintained connection stands. */
@@ -17,29 +18,31 @@ export interface Maintained {
   readonly attempts: number;
   /** Why the last attempt or session ended. */
   readonly lastError: unknown;
-  /** Dials now, if it waits. */
+  /** Dials now, if it waits and its server runs. */
   retryNow(): void;
-  /** Stops keeping it up; a live connection stays. */
+  /** Stops keeping it up, a dial under way included; a live connection stays. Cannot be taken back. */
   stop(): void;
 }
 
 /** Redials one node with growing waits, until stopped. */
 export class Maintainer implements Maintained {
   readonly node: Enode;
-  readonly #dial: (node: Enode) => Promise<LivePeer>;
+  readonly #dial: (node: Enode, signal: AbortSignal) => Promise<LivePeer>;
   readonly #clock: Clock;
   readonly #backoff: Backoff;
   readonly #lastingMs: number;
   #status: MaintainStatus = "waiting";
   #nextAttempt: number | undefined;
   #timer: unknown;
+  #isStarted = false;
+  readonly #stopped = new AbortController();
   attempts = 0;
   lastError: unknown;
 
   /** @param lastingMs - a session this long starts the waits anew */
   constructor(options: {
     node: Enode;
-    dial: (node: Enode) => Promise<LivePeer>;
+    dial: (node: Enode, signal: AbortSignal) => Promise<LivePeer>;
     clock: Clock;
     backoff: Backoff;
     lastingMs: number;
@@ -59,12 +62,15 @@ export class Maintainer implements Maintained {
     return this.#nextAttempt;
   }
 
+  /** Makes the first attempt. */
   start(): void {
-    if (this.#status === "waiting") void this.#attempt();
+    if (this.#isStarted || this.#status === "stopped") return;
+    this.#isStarted = true;
+    void this.#attempt();
   }
 
   retryNow(): void {
-    if (this.#status !== "waiting") return;
+    if (!this.#isStarted || this.#status !== "waiting") return;
     this.#clock.clearTimeout(this.#timer);
     void this.#attempt();
   }
@@ -73,6 +79,7 @@ export class Maintainer implements Maintained {
     this.#status = "stopped";
     this.#nextAttempt = undefined;
     this.#clock.clearTimeout(this.#timer);
+    this.#stopped.abort(new Disconnect(DisconnectReason.requested, "no longer maintained"));
   }
 
   async #attempt(): Promise<void> {
@@ -80,7 +87,7 @@ export class Maintainer implements Maintained {
     this.#nextAttempt = undefined;
     this.attempts += 1;
     try {
-      const peer = await this.#dial(this.node);
+      const peer = await this.#dial(this.node, this.#stopped.signal);
       const since = this.#clock.now();
       if (this.#is("stopped")) return;
       this.#status = "connected";

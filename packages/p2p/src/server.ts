@@ -191,7 +191,12 @@ export class Server implements AsyncDisposable {
     return this.#dialer().dial(toNode(node), options.signal);
   }
 
-  /** Keeps a connection to a node up, redialing with growing, jittered waits until stopped. */
+  /**
+   * Keeps a connection to a node up, redialing with growing, jittered waits, until it or the server is
+   * stopped. Asked for again meanwhile, it is the same one.
+   *
+   * @throws {@link DialError} for a record without an address, `EnodeError` for a URL that is none
+   */
   maintain(node: string | Enode | Enr): Maintained {
     const target = toNode(node);
     const { clock, limits, random } = this.config;
@@ -200,7 +205,7 @@ export class Server implements AsyncDisposable {
     if (existing !== undefined && existing.status !== "stopped") return existing;
     const maintainer = new Maintainer({
       node: target,
-      dial: (wanted) => this.#dialer().dial(wanted),
+      dial: (wanted, signal) => this.#dialer().dial(wanted, signal),
       clock,
       backoff: new Backoff({ minMs: limits.redialMinMs, maxMs: limits.redialMaxMs, random }),
       lastingMs: LASTING_SESSION_MS,
