@@ -6,7 +6,7 @@ import { nodeIdOf, toHex } from "@heddle/identity";
 import type { Enr } from "@heddle/identity";
 import { systemClock } from "@heddle/p2p";
 import type { Clock, Peer, Protocol } from "@heddle/p2p";
-import { DisconnectReason, implement } from "@heddle/protocol";
+import { BadReply, DisconnectReason, implement } from "@heddle/protocol";
 
 import { Blocks } from "./blocks.ts";
 import type { SharedContent } from "./content.ts";
@@ -268,6 +268,8 @@ export class FileShare implements AsyncDisposable {
     }
     const { peer } = context;
     this.#options.events?.liar?.({ id, enode: peer.enode, hash, fault });
+    // What could not even be read ends the connection by itself.
+    if (fault.cause instanceof BadReply) return;
     void peer.disconnect(DisconnectReason.subprotocolError);
   }
 
