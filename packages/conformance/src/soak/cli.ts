@@ -78,8 +78,10 @@ function formatRound(round: SoakRound): string {
     .join("");
 }
 
-function formatReport({ acts, failures }: SoakReport): string {
-  const lines = Object.entries(acts).map(([name, count]) => `  ${count} × ${name}`);
-  const verdict = failures.length === 0 ? "no failures" : failures.map((what) => `FAIL ${what}`);
-  return `${["hostile acts:", ...lines, ...[verdict].flat()].join("\n")}\n`;
+function formatReport({ acts, refusals, failures }: SoakReport): string {
+  const counted = (counts: Readonly<Record<string, number>>): string[] =>
+    Object.entries(counts).map(([name, count]) => `  ${count} × ${name}`);
+  const verdict = failures.length === 0 ? ["no failures"] : failures.map((what) => `FAIL ${what}`);
+  const lines = ["hostile acts:", ...counted(acts), "refused:", ...counted(refusals), ...verdict];
+  return `${lines.join("\n")}\n`;
 }

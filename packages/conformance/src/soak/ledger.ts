@@ -2,8 +2,8 @@
 export class Ledger {
   /** Connections of honest visitors that came to be. */
   connections = 0;
-  /** Dials of honest visitors that were turned away, as happens beside a flood. */
-  refused = 0;
+  /** Dials of honest visitors that came to nothing, as happens beside a flood, by phase and reason. */
+  readonly refusals: Record<string, number> = {};
   /** Messages that honest visitors sent and were answered. */
   messages = 0;
   /** Visitors that went without a word. */
@@ -16,7 +16,12 @@ export class Ledger {
 
   /** How many hostile acts there were. */
   get hostile(): number {
-    return Object.values(this.acts).reduce((sum, count) => sum + count, 0);
+    return sum(this.acts);
+  }
+
+  /** How many dials of honest visitors came to nothing. */
+  get refused(): number {
+    return sum(this.refusals);
   }
 
   /** What is waited for just now, by name. */
@@ -40,8 +45,17 @@ export class Ledger {
     this.acts[name] = (this.acts[name] ?? 0) + 1;
   }
 
+  /** Counts a dial that came to nothing. */
+  refuse(why: string): void {
+    this.refusals[why] = (this.refusals[why] ?? 0) + 1;
+  }
+
   /** Notes what must not happen. */
   fail(what: string): void {
     if (this.failures.length < 20) this.failures.push(what);
   }
+}
+
+function sum(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((total, count) => total + count, 0);
 }

@@ -47,6 +47,8 @@ export interface SoakReport {
   readonly rounds: readonly SoakRound[];
   /** Hostile acts, by name. */
   readonly acts: Readonly<Record<string, number>>;
+  /** Dials of honest nodes that came to nothing, by phase, reason and side. */
+  readonly refusals: Readonly<Record<string, number>>;
   /** Empty when all is well. */
   readonly failures: readonly string[];
 }
@@ -87,7 +89,8 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     const growth = heapGrowth(rounds.slice(options.warmupRounds).map(({ heap }) => heap));
     if (growth !== undefined)
       ledger.fail(`the heap grew from ${growth.from} to ${growth.to} bytes`);
-    return { rounds, acts: ledger.acts, failures: ledger.failures };
+    const { acts, refusals, failures } = ledger;
+    return { rounds, acts, refusals, failures };
   } finally {
     process.off("unhandledRejection", escape);
     process.off("uncaughtException", escape);

@@ -1,5 +1,5 @@
 import { bytesEqual } from "@heddle/identity";
-import { DialError, Server, tcpTransport } from "@heddle/p2p";
+import { describeReason, DialError, Server, tcpTransport } from "@heddle/p2p";
 import type { ByteStream, ServerLimits, Transport } from "@heddle/p2p";
 import { PeerGone } from "@heddle/protocol";
 import type { SeededRandom } from "@heddle/testing";
@@ -47,9 +47,12 @@ export class Visitor {
       }
       await this.#leave(peer, call);
     } catch (error) {
-      // A dial that lost its place to a flood, and a connection that a killed visitor had left behind.
-      if (error instanceof DialError) this.#ledger.refused += 1;
-      else if (!(error instanceof PeerGone)) this.#ledger.fail(`visit: ${String(error)}`);
+      // A dial that lost its place to a flood, and a connection that ended before its questions did.
+      if (error instanceof DialError) {
+        this.#ledger.refuse(`${error.phase}, ${describeReason(error.reason)}, ${error.side}`);
+      } else if (!(error instanceof PeerGone)) {
+        this.#ledger.fail(`visit: ${String(error)}`);
+      }
     }
   }
 
