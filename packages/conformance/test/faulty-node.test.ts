@@ -1,7 +1,10 @@
+import { parseEnode } from "@heddle/identity";
 import { describe, expect, test } from "vitest";
 
+import { judge } from "../src/case.ts";
 import { CASES, runConformance } from "../src/index.ts";
-import type { CaseResult, ConformanceOptions } from "../src/index.ts";
+import type { Case, CaseResult, ConformanceOptions, Verdict } from "../src/index.ts";
+import { Probe } from "../src/probe.ts";
 import { startFaultyNode } from "./faulty-node.ts";
 import type { Fault, FaultyNode } from "./faulty-node.ts";
 
@@ -41,7 +44,7 @@ const CAUGHT: readonly { readonly fault: Fault; readonly name: string }[] = [
 ];
 
 /** How long a node may say nothing: short, where that is what it does wrong. */
-const WAIT_MS = 1_000;
+const WAIT_MS = 400;
 
 /** Runs exactly these cases. */
 async function run(
@@ -60,6 +63,58 @@ describe.concurrent("a node with one fault", () => {
     const [result] = await run(node, [name], { waitMs: WAIT_MS });
     expect(result).toMatchObject({ name, verdict: "fail" });
   });
+});
+
+/** What a case makes of a node, without the runner's questions before and after. */
+async function judged(node: FaultyNode, candidate: Case): Promise<Verdict> {
+  const offer = [
+    { name: "MyProtocol", version: 1 },
+    { name: "bench", version: 1 },
+    { name: "echo", version: 1 },
+    { name: "echo", version: 2 },
+    { name: "wide", version: 1 },
+  ];
+  const probe = new Probe({ node: parseEnode(node.enode), offer, waitMs: SHORT_MS });
+  try {
+    return judge(candidate.expects, await candidate.run(probe)).verdict;
+  } catch {
+    // The runner counts a case that throws as failed.
+    return "fail";
+  } finally {
+    probe.close();
+  }
+}
+
+const SHORT_MS = 100;
+
+/** The cases that end within seconds whatever the node does. */
+const quick = CASES.filter(({ isSlow }) => isSlow !== true);
+
+describe.concurrent("no case can be passed by doing the same to everybody", () => {
+  const refusing = quick.filter(({ expects }) => expects.kind === "refused");
+  const greeting = quick.filter(({ name }) => /^handshake|^hello.unprompted/.test(name));
+  const accepting = quick.filter(({ expects }) => expects.kind === "accepted");
+
+  test.each(refusing)("$name: a node that refuses nothing", async (candidate) => {
+    await using node = await startFaultyNode("nothing is refused");
+    expect(await judged(node, candidate)).not.toBe("pass");
+  });
+
+  test.each(accepting.filter((candidate) => !greeting.includes(candidate)))(
+    "$name: a node that refuses everything behind Hello",
+    async (candidate) => {
+      await using node = await startFaultyNode("everything after Hello is refused");
+      expect(await judged(node, candidate)).not.toBe("pass");
+    },
+  );
+
+  test.each(accepting.filter((candidate) => greeting.includes(candidate)))(
+    "$name: a node that refuses every auth",
+    async (candidate) => {
+      await using node = await startFaultyNode("every auth is refused");
+      expect(await judged(node, candidate)).not.toBe("pass");
+    },
+  );
 });
 
 test("without a fault the same node passes every one of these cases", async () => {

@@ -62,7 +62,10 @@ export type Fault =
   | "refusals come late"
   | "the second connection is let in"
   | "a peer is never forgotten"
-  | "it dies of a bad handshake";
+  | "it dies of a bad handshake"
+  | "nothing is refused"
+  | "every auth is refused"
+  | "everything after Hello is refused";
 
 /** A small node of one file, with one fault or none; its streams carry `echo`, `bench`, `MyProtocol` and `wide`. */
 export interface FaultyNode extends AsyncDisposable {
@@ -156,6 +159,8 @@ class Connection {
       const remoteId = await this.#shakeHands();
       isOpen = true;
       await this.#greet(remoteId);
+      if (this.#has("everything after Hello is refused")) await this.#read();
+      check(!this.#has("everything after Hello is refused"));
       for (;;) await this.#answer(await this.#read());
     } catch (error) {
       if (this.#peer !== undefined && !this.#has("a peer is never forgotten")) {
@@ -171,7 +176,7 @@ class Connection {
   }
 
   async #leave(error: unknown): Promise<void> {
-    if (this.#has("refusals come late")) return;
+    if (this.#has("refusals come late") || this.#has("nothing is refused")) return;
     if (this.#wire.isEnded && this.#has("half-open stays open")) return;
     const reason = error instanceof Refusal ? error.reason : 0x02;
     if (reason !== undefined && this.#writer !== undefined) {
@@ -206,6 +211,7 @@ class Connection {
     check(signature instanceof Uint8Array && signature.length === 65);
     check(remoteId instanceof Uint8Array && remoteId.length === 64);
     check(initiatorNonce instanceof Uint8Array && initiatorNonce.length === 32);
+    check(!this.#has("every auth is refused"));
     check(fields.length === 4 || !this.#has("auth elements are counted"));
     check(!this.#has("auth version is checked") || (version as Uint8Array)[0] === 4);
     const shared = curve.sharedSecret(secretKey, remoteId);

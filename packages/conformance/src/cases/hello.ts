@@ -315,7 +315,7 @@ async function oversizeFirst(probe: Probe): Promise<Outcome> {
   const session = await probe.session();
   const frame = session.sealFrame(new Uint8Array(16), { frameSize: 0xffffff });
   await session.wire.write(frame.subarray(0, 32));
-  const outcome = await probe.endOf(session, HEADER_WAIT_MS);
+  const outcome = await probe.endOf(session, Math.min(HEADER_WAIT_MS, probe.waitMs));
   if (outcome.kind !== "silent") return outcome;
   // More than the buffers between us hold: whoever takes it all has read on.
   await session.wire.write(new Uint8Array(1 << 24));
