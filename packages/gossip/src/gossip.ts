@@ -10,7 +10,7 @@ import { Exchange } from "./exchange.ts";
 import { keyOf, MAX_PAYLOAD_BYTES, MAX_TOPIC_BYTES, signMessage } from "./message.ts";
 import type { GossipMessage } from "./message.ts";
 import { TopicSubscription } from "./subscription.ts";
-import type { SubscribeOptions, Subscription } from "./subscription.ts";
+import type { Listener, SubscribeOptions, Subscription } from "./subscription.ts";
 
 /** What gossip holds at a moment. */
 export interface GossipInfo {
@@ -50,11 +50,7 @@ export interface Gossip extends Disposable {
    * @param listener - called for each message; without it the subscription is iterated
    * @throws {@link GossipError} `ERR_GOSSIP_CLOSED`; iterating throws `ERR_GOSSIP_SLOW_SUBSCRIBER`
    */
-  subscribe(
-    topic: string,
-    options?: SubscribeOptions,
-    listener?: (message: GossipMessage) => void,
-  ): Subscription;
+  subscribe(topic: string, options?: SubscribeOptions, listener?: Listener): Subscription;
   info(): GossipInfo;
   /** Ends the subscriptions; nothing is sent or taken any more. The connections live on. */
   close(): void;
@@ -122,11 +118,7 @@ class GossipNode implements Gossip {
     return message;
   }
 
-  subscribe(
-    topic: string,
-    options: SubscribeOptions = {},
-    listener?: (message: GossipMessage) => void,
-  ): Subscription {
+  subscribe(topic: string, options: SubscribeOptions = {}, listener?: Listener): Subscription {
     this.#checkOpen();
     checkTopic(topic);
     const { clock, limits, logger } = this.#config;

@@ -25,13 +25,16 @@ export interface Subscription extends AsyncIterable<GossipMessage, undefined>, D
   close(): void;
 }
 
+/** Hears of each message. What it throws or rejects with is logged; a promise is not waited for. */
+export type Listener = (message: GossipMessage) => unknown;
+
 /** What a subscription is made with. */
 export interface SubscriptionParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly orderWaitMs: number;
   readonly maxQueued: number;
-  readonly listener: ((message: GossipMessage) => void) | undefined;
+  readonly listener: Listener | undefined;
   readonly closed: (subscription: TopicSubscription) => void;
 }
 
@@ -109,10 +112,12 @@ export class TopicSubscription implements Subscription {
     if (this.#isClosed) return;
     const { listener, logger, maxQueued } = this.#parts;
     if (listener !== undefined) {
-      try {
-        listener(message);
-      } catch (error) {
+      const failed = (error: unknown): void =>
         logger.error("a gossip listener failed", { topic: this.topic, error });
+      try {
+        void Promise.resolve(listener(message)).catch(failed);
+      } catch (error) {
+        failed(error);
       }
       return;
     }

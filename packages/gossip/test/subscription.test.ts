@@ -102,6 +102,14 @@ test("a listener gets each message at once, and one that throws is logged and ge
   expect(error).toHaveBeenCalledTimes(messages.length);
 });
 
+test("a listener that rejects is logged as well", async () => {
+  const error = vi.fn();
+  const listener = async (): Promise<void> => Promise.reject(new Error("oops"));
+  const subscription = subscribe({}, { logger: { ...silentLogger, error }, listener });
+  subscription.push(messages[0]!);
+  await vi.waitFor(() => expect(error).toHaveBeenCalledOnce());
+});
+
 test("an ordered subscription counts what came too late", async () => {
   const clock = new VirtualClock();
   const subscription = subscribe({ ordered: true }, { clock });
