@@ -4,28 +4,78 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-import { expect, test } from "vitest";
+import { afterAll, expect, test } from "vitest";
 
-const readme = await readFile(new URL("../README.md", import.meta.url), "utf8");
-const program = /```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? "";
+const read = (path: string): Promise<string> =>
+  readFile(new URL(`../${path}`, import.meta.url), "utf8");
+
+const readme = await read("README.md");
+const programs = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = ""]) => code);
+
+// Inside the package, so that they may import it by its name.
+const dist = fileURLToPath(new URL("../dist", import.meta.url));
+await mkdir(dist, { recursive: true });
+const folder = await mkdtemp(join(dist, "readme-"));
+afterAll(() => rm(folder, { recursive: true }));
+
+/** Runs one of the README's programs as it stands, and returns what it prints. */
+async function run(index: number): Promise<string> {
+  const file = join(folder, `program${index}.mts`);
+  await writeFile(file, programs[index] ?? "");
+  const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", file]);
+  return stdout;
+}
 
 test("the README's program runs as it stands and prints the answer", async () => {
-  // Inside the package, so that it may import the package by its name.
-  const folder = fileURLToPath(new URL("../dist", import.meta.url));
-  await mkdir(folder, { recursive: true });
-  const place = await mkdtemp(join(folder, "readme-"));
-  try {
-    const file = join(place, "program.mts");
-    await writeFile(file, program);
-    const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", file]);
-    expect(stdout).toBe("{ word: 'bar' }\n");
-  } finally {
-    await rm(place, { recursive: true });
-  }
+  expect(await run(0)).toBe("{ word: 'bar' }\n");
 });
 
 test("two nodes, a typed request and its answer take at most fifteen lines", () => {
-  const lines = program.split("\n").filter((line) => line.trim() !== "");
+  const lines = programs[0]?.split("\n").filter((line) => line.trim() !== "") ?? [];
   expect(lines.length).toBeGreaterThan(5);
   expect(lines.length).toBeLessThanOrEqual(15);
+  expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(100);
+});
+
+test("its schemas refuse what they say, with the path", async () => {
+  expect(await run(1)).toBe("2\nSchemaError: headers[1].number: leading zero\n");
+});
+
+test("its declared protocol runs as it stands", async () => {
+  const printed = await run(2);
+  for (const name of ["status", "foo", "foo.reply", "gossip", "blob", "blob.reply"]) {
+    expect(printed).toContain(`'${name}'`);
+  }
+  expect(programs).toHaveLength(3);
+});
+
+test("each of its semantics names tests that are there", async () => {
+  const table = readme.slice(readme.indexOf("## Semantics"), readme.indexOf("## Errors"));
+  const rows = table.split("\n").filter((line) => /^\| +(?:\d|[`a-z ])/.test(line));
+  const numbered = rows.map((row) => /^\| (\d)\./.exec(row)?.[1]).filter((n) => n !== undefined);
+  expect(numbered).toEqual(["1", "2", "3", "4", "5", "6"]);
+  let named = 0;
+  for (const row of rows) {
+    const cell = row.split(" | ")[2] ?? "";
+    for (const [, file = "", names = ""] of cell.matchAll(/`([a-z0-9/-]+)`((?: ·? ?_[^_]+_)+)/g)) {
+      const path = file.startsWith("p2p/") ? `../p2p/test/${file.slice(4)}` : `test/${file}`;
+      const source = (await read(`${path}.test.ts`)).replaceAll("`", "");
+      for (const [, name = ""] of names.matchAll(/_([^_]+)_/g)) {
+        expect(source, `${file}: ${name}`).toContain(`"${name}"`);
+        named += 1;
+      }
+    }
+  }
+  expect(named).toBeGreaterThan(35);
+});
+
+test("the README names every export, types too", async () => {
+  const index = await read("src/index.ts");
+  const exported = [...index.matchAll(/export (?:type )?\{([^}]*)\}/g)].flatMap(([, list = ""]) =>
+    list.split(",").map((name) => name.trim()),
+  );
+  const missing = exported.filter(
+    (name) => name !== "" && !new RegExp(`\`${name}[\`(]`).test(readme),
+  );
+  expect(missing).toEqual([]);
 });
