@@ -25,7 +25,7 @@ import type {
 } from "../src/index.ts";
 
 /** How long a test waits for anything that must happen, in milliseconds. */
-const WAIT_MS = 10_000;
+const WAIT_MS = 25_000;
 
 /** A promise and the means to settle it. */
 export interface Deferred<T> {
@@ -181,7 +181,7 @@ afterEach(async () => {
     for (const clock of turned) await clock.advance(10_000);
   }
   await stopped;
-}, 15_000);
+}, 60_000);
 
 /** A server that is stopped after the test; with its own key, not listening, unless told. */
 export function createServer(options: Partial<ServerOptions> = {}): Server {

@@ -1,3 +1,5 @@
+import { getEventListeners } from "node:events";
+
 import { describe, expect, test } from "vitest";
 
 import { nodeIdOf } from "@heddle/identity";
@@ -10,10 +12,12 @@ import {
   renderOpenMetrics,
   Server,
   silentLogger,
+  systemClock,
   tcpTransport,
 } from "../src/index.ts";
 import type {
   ByteStream,
+  Clock,
   Message,
   Protocol,
   ServerOptions,
@@ -43,6 +47,7 @@ import {
   watchEscapes,
   within,
 } from "./harness.ts";
+import type { Run } from "./harness.ts";
 
 /** A protocol whose run pays no heed to its signal. */
 function stubborn(until_: Promise<void>): Protocol {
@@ -375,43 +380,97 @@ function waitEveryWay(rw: Parameters<Protocol["run"]>[1], peer: Parameters<Proto
   return { settled: within("every waiter settles", Promise.all(all)), seen };
 }
 
-test("1,000 rounds of close, read, write and disconnect from both sides: every waiter settles once", async () => {
-  const escaped = watchEscapes();
-  const on = networks().memory;
-  const protocols = { near: new Scripted(), far: new Scripted() };
-  const limits = { highWaterMark: 5_000 };
-  const far = await startServer({ ...on("127.0.0.2"), protocols: [protocols.far], limits });
-  const near = await startServer({ ...on("127.0.0.1"), protocols: [protocols.near], limits });
-  const drops = { near: allEvents(near, "peer:drop"), far: allEvents(far, "peer:drop") };
-  let state = 12_345;
-  const random = (below: number): number => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-  for (let round = 1; round <= 1_000; round += 1) {
-    const peer = await within("a dial", near.dial(far.enode));
-    const runs = [await protocols.near.next(), await protocols.far.next()];
-    const waits = runs.map(({ rw, peer: at }) => waitEveryWay(rw, at));
-    for (const run of runs) {
-      const ways = [
-        () => void run.peer.disconnect(),
-        () => run.done.resolve(),
-        () => run.done.reject(new Error("boom")),
-        () => undefined,
-      ];
-      for (let turns = random(4); turns > 0; turns -= 1) await turn();
-      ways[random(ways.length)]?.();
-    }
-    void peer.disconnect();
-    for (const { settled, seen } of waits) {
-      await settled;
-      expect(seen.every((entry) => entry.settled === 1)).toBe(true);
-    }
-    await until("both ends are gone", () => near.peers.length + far.peers.length === 0);
-    expect([drops.near.length, drops.far.length]).toEqual([round, round]);
+/** Real time that knows its timers. */
+class CountingClock implements Clock {
+  readonly #timers = new Set<unknown>();
+
+  get pending(): number {
+    return this.#timers.size;
   }
-  expect(escaped).toEqual([]);
-}, 60_000);
+
+  now(): number {
+    return systemClock.now();
+  }
+
+  wallNow(): number {
+    return systemClock.wallNow();
+  }
+
+  setTimeout(task: () => void, ms: number): unknown {
+    const handle = systemClock.setTimeout(() => {
+      this.#timers.delete(handle);
+      task();
+    }, ms);
+    this.#timers.add(handle);
+    return handle;
+  }
+
+  clearTimeout(handle: unknown): void {
+    this.#timers.delete(handle);
+    systemClock.clearTimeout(handle);
+  }
+}
+
+/** One way or another of ending a run, or none. */
+function end(run: Run, way: number): void {
+  if (way === 0) void run.peer.disconnect();
+  if (way === 1) run.done.resolve();
+  if (way === 2) run.done.reject(new Error("boom"));
+}
+
+describe("close, read, write and disconnect from both sides, at any moment", () => {
+  test.each([
+    ["memory", 1_000],
+    ["tcp", 300],
+  ] as const)(
+    "over %s, %i times: every waiter settles once, and no handle, timer or listener is left",
+    async (net, rounds) => {
+      const escaped = watchEscapes();
+      const before = await sockets();
+      const clock = new CountingClock();
+      const on = networks()[net];
+      const protocols = { near: new Scripted(), far: new Scripted() };
+      const options = { clock, limits: { highWaterMark: 5_000 } };
+      const far = await startServer({ ...on("127.0.0.2"), protocols: [protocols.far], ...options });
+      const near = await startServer({
+        ...on("127.0.0.1"),
+        protocols: [protocols.near],
+        ...options,
+      });
+      const drops = { near: allEvents(near, "peer:drop"), far: allEvents(far, "peer:drop") };
+      let listeners = 0;
+      let state = 12_345;
+      const random = (below: number): number => {
+        state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+        return Math.floor((state / 2 ** 32) * below);
+      };
+      for (let round = 1; round <= rounds; round += 1) {
+        const peer = await within("a dial", near.dial(far.enode));
+        const runs = [await protocols.near.next(), await protocols.far.next()];
+        const waits = runs.map(({ rw, peer: at }) => waitEveryWay(rw, at));
+        for (const run of runs) {
+          for (let turns = random(4); turns > 0; turns -= 1) await turn();
+          end(run, random(4));
+        }
+        void peer.disconnect();
+        for (const { settled, seen } of waits) {
+          await settled;
+          expect(seen.every((entry) => entry.settled === 1)).toBe(true);
+        }
+        await until("both ends are gone", () => near.peers.length + far.peers.length === 0);
+        expect([drops.near.length, drops.far.length]).toEqual([round, round]);
+        // Whoever waited for more than the end has let go of the signal.
+        for (const run of runs) listeners += getEventListeners(run.peer.signal, "abort").length;
+      }
+      await Promise.all([near.stop(), far.stop()]);
+      expect(clock.pending).toBe(0);
+      expect(await sockets()).toBe(before);
+      expect(listeners).toBe(0);
+      expect(escaped).toEqual([]);
+    },
+    120_000,
+  );
+});
 
 test("the metrics of a live server are OpenMetrics text with its values", async () => {
   const { far, nearRun, farRun, nearPeer } = await connectScripted();
