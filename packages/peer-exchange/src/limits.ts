@@ -104,7 +104,7 @@ export function createLimits(given: Partial<PexLimits>): PexLimits {
       );
     }
     if (value === undefined) continue;
-    if (typeof value === "object") checkRate(name, value);
+    if (typeof limits[name as keyof PexLimits] === "object") checkRate(name, value);
     else checkNumber(name, value, name === "freeInbound" ? 0 : 1);
     Object.assign(limits, { [name]: value });
   }
@@ -125,7 +125,8 @@ function checkNumber(name: string, value: unknown, least: number): void {
   }
 }
 
-function checkRate(name: string, { perSecond, burst }: Rate): void {
+function checkRate(name: string, value: unknown): void {
+  const { perSecond = NaN, burst = NaN } = Object(value) as Partial<Rate>;
   if (!(perSecond > 0 && perSecond < Infinity && burst >= 1 && burst < Infinity)) {
     throw new RangeError(
       `limits.${name}: expected perSecond > 0 and burst >= 1, got ${perSecond} and ${burst}`,
