@@ -21,10 +21,6 @@ const readme = await readFile(new URL("../README.md", import.meta.url), "utf8");
 /** A row of the README's table. */
 function expectInReadme(what: string, got: string): void {
   const rows = readme.split("\n").map((line) => line.replaceAll(/\s+/g, " "));
-  if (process.env["ROWS"]) {
-    (globalThis as any).console.log(`ROW| ${what} | ${got} |`);
-    return;
-  }
   expect(rows).toContain(`| ${what} | ${got} |`.replaceAll(/\s+/g, " "));
 }
 
@@ -73,13 +69,13 @@ describe("names from the network", () => {
     { what: "half a surrogate pair", name: Uint8Array.of(0xed, 0xa0, 0x80), got: REFUSED },
     { what: "a list for a name", name: ["a"], got: REFUSED },
     {
-      what: "`..\\\\..\\\\boot.ini`",
+      what: "`..\\..\\boot.ini`",
       name: "..\\..\\boot.ini",
       shown: "..\\u{5c}..\\u{5c}boot.ini",
       saved: "_.._boot.ini",
     },
     {
-      what: "`C:\\\\autoexec.bat`",
+      what: "`C:\\autoexec.bat`",
       name: "C:\\autoexec.bat",
       shown: "C:\\u{5c}autoexec.bat",
       saved: "C__autoexec.bat",
