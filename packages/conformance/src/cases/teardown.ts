@@ -120,19 +120,21 @@ const reasons: readonly Case[] = [
       otherwise: "it says so with another reason, or with none",
       opposite: "it keeps the newer connection, or both",
     },
-    async run(probe) {
-      const key = generateSecretKey();
-      const first = await probe.link({ maker: new AuthMaker(key, probe.node.id) });
-      const maker = new AuthMaker(key, probe.node.id);
-      const session = await probe.session(maker);
-      await session.send(Base.hello, encodeHello(maker.nodeId, probe.offer));
-      const outcome = await probe.endOf(session);
-      if (outcome.kind !== "refused") return outcome;
-      const { kind, detail } = await first.answers();
-      return kind === "accepted" ? outcome : wrong(`the first connection went, too: ${detail}`);
-    },
+    run: (probe) => probe.sooner("session", () => connectTwice(probe)),
   },
 ];
+
+async function connectTwice(probe: Probe): Promise<Outcome> {
+  const key = generateSecretKey();
+  const first = await probe.link({ maker: new AuthMaker(key, probe.node.id) });
+  const maker = new AuthMaker(key, probe.node.id);
+  const session = await probe.session(maker);
+  await session.send(Base.hello, encodeHello(maker.nodeId, probe.offer));
+  const outcome = await probe.endOf(session);
+  if (outcome.kind !== "refused") return outcome;
+  const { kind, detail } = await first.answers();
+  return kind === "accepted" ? outcome : wrong(`the first connection went, too: ${detail}`);
+}
 
 /** Shares nothing, so that the node must say 0x03, and goes on sending. */
 async function sendOn(probe: Probe): Promise<Outcome> {
