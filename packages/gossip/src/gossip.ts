@@ -18,7 +18,7 @@ export interface GossipInfo {
   readonly peers: number;
   /** Messages held. */
   readonly messages: number;
-  /** Payloads, and 600 bytes for each message. */
+  /** Payloads, and 2,000 bytes for each message. */
   readonly bytes: number;
   /** Messages of this Unix time in milliseconds and before are held no more, and not taken. */
   readonly floor: number;

@@ -2,7 +2,7 @@ import type { Context } from "@heddle/protocol";
 import type { Clock, Peer } from "@heddle/p2p";
 
 import type { GossipLimits } from "./config.ts";
-import { keyOf, MESSAGE_COST } from "./message.ts";
+import { keyOf } from "./message.ts";
 import type { GossipMessage, SignedContent } from "./message.ts";
 import { MAX_ANNOUNCED } from "./protocol.ts";
 import type { Gossip1 } from "./protocol.ts";
@@ -16,6 +16,9 @@ const MAX_PENDING_PUSHES = 64;
 
 /** Ids that may wait to be announced to one peer; the oldest give way, and reconciliation brings them. */
 const MAX_QUEUED_IDS = 4_096;
+
+/** What the fields of a message besides its payload take on the wire, about. */
+const FIELD_BYTES = 256;
 
 /** We use half of what a peer allows, so that clocks that differ a little never make us a flooder. */
 const OWN_SHARE = 0.5;
@@ -128,7 +131,7 @@ export class Link {
 }
 
 function sizeOf({ payload }: SignedContent): number {
-  return payload.length + MESSAGE_COST;
+  return payload.length + FIELD_BYTES;
 }
 
 function shareOf<T extends { perSecond: number; burst: number }>(allowance: T): T {

@@ -10,8 +10,11 @@ export const MAX_TOPIC_BYTES = 64;
 /** Most bytes of a payload. */
 export const MAX_PAYLOAD_BYTES: number = 64 * 1024;
 
-/** What a message counts for in memory besides its payload, in bytes: its fields, key and place. */
-export const MESSAGE_COST = 600;
+/**
+ * What a message counts for in memory besides its payload, in bytes: its fields, keys and places, and what
+ * is kept of an origin that has one message alone, as measured.
+ */
+export const MESSAGE_COST = 2_000;
 
 /** What its author signed. */
 export interface GossipContent {

@@ -6,7 +6,7 @@ import type { Bound, Range, Summary } from "./protocol.ts";
 /** Bounds of what is held. */
 export interface StoreLimits {
   readonly maxMessages: number;
-  /** Payloads, and 600 bytes for each message. */
+  /** Payloads, and 2,000 bytes for each message. */
   readonly maxBytes: number;
   /** How long a message is held, from its own time on, in milliseconds. */
   readonly retentionMs: number;
@@ -40,7 +40,7 @@ export class MessageStore {
     return this.#sorted.length;
   }
 
-  /** Payloads, and 600 bytes for each message. */
+  /** Payloads, and 2,000 bytes for each message. */
   get bytes(): number {
     return this.#bytes;
   }

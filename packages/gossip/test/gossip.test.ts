@@ -270,7 +270,7 @@ test("what is held can be read at any time", async () => {
   expect(bob.gossip.info()).toEqual({
     peers: 1,
     messages: 1,
-    bytes: 700,
+    bytes: 2_100,
     floor: expect.any(Number),
     wanted: 0,
   });

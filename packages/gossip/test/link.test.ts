@@ -85,7 +85,7 @@ test("a node uses half of what the peer allows: for pushes, their bytes, and ann
   for (let i = 0; i < 20; i++) counted.link.push(unsigned({ time: 1 }));
   expect(counted.sent.pushed).toBe(10);
   const weighed = setUp({ pushes: PLENTY, pushBytes: { perSecond: 1, burst: 200_000 } });
-  for (let i = 0; i < 20; i++) weighed.link.push(unsigned({ time: 1, bytes: 9_400 }));
+  for (let i = 0; i < 20; i++) weighed.link.push(unsigned({ time: 1, bytes: 9_744 }));
   expect(weighed.sent.pushed).toBe(10);
   const told = setUp({ announcements: rate });
   for (let i = 0; i < 4; i++) {
