@@ -141,6 +141,43 @@ test("a peer that pings and reads gets every pong", async () => {
   }
 });
 
+test.each([
+  { size: 64 * 1024, most: 4 },
+  { size: 1024 * 1024, most: 2 },
+])(
+  "a message beside a flood of $size-byte ones waits for what is sealed already, $most of them at most",
+  async ({ size, most }) => {
+    const network = new MemoryNetwork();
+    const [flood, ping] = [new Scripted("flood"), new Scripted("ping")];
+    const server = await startServer({
+      listen: "127.0.0.2:0",
+      transport: network.transport("127.0.0.2"),
+      protocols: [flood, ping],
+    });
+    const raw = await (await dialRaw(server, keyOf(900))).initiate(server.id);
+    await raw.greet([
+      { name: "flood", version: 1 },
+      { name: "ping", version: 1 },
+    ]);
+    const [{ rw: floodRw }, { rw: pingRw }] = [await flood.next(), await ping.next()];
+    raw.stream.pause();
+    const noise = crypto.getRandomValues(new Uint8Array(64 * 1024));
+    const payload = new Uint8Array(size).map((_, i) => noise[i % noise.length] ?? 0);
+    for (let i = 0; i < 20; i += 1) void floodRw.sendEncoded(0, payload);
+    await settle();
+    void pingRw.send(0, "ping");
+    await settle();
+    raw.stream.resume();
+    const order: number[] = [];
+    while (order.length < 21) {
+      const { msgId } = (await raw.read()) ?? {};
+      if (msgId !== undefined && msgId >= 0x10) order.push(msgId);
+    }
+    expect(order.indexOf(0x14)).toBeLessThanOrEqual(most);
+    expect(order.filter((msgId) => msgId === 0x10)).toHaveLength(20);
+  },
+);
+
 describe("a glance", () => {
   /** A started connection on a stream that notes what it is told; each chunk is one message. */
   function glancing() {

@@ -204,6 +204,34 @@ describe("without flow/1", () => {
     }
   });
 
+  test("messages of another protocol that were read with it are delivered although the inbox is full", async () => {
+    const [lazy, busy] = [new Scripted("lazy"), new Scripted("busy")];
+    const server = await startServer({
+      ...networks().memory("127.0.0.2"),
+      protocols: [lazy, busy],
+      limits: { inboxMessages: 10 },
+    });
+    const raw = await (await dialRaw(server, keyOf(900))).initiate(server.id);
+    await raw.greet([
+      { name: "busy", version: 1 },
+      { name: "lazy", version: 1 },
+    ]);
+    const { rw } = await busy.next();
+    // One chunk: from the tenth message of the first protocol on its inbox is full.
+    for (let i = 0; i < 20; i += 1) {
+      raw.session.push(0x14, encodeRlp(i + 1));
+      raw.session.push(0x10, encodeRlp(i + 1));
+    }
+    raw.stream.write(raw.session.take());
+    for (let i = 0; i < 20; i += 1) {
+      expect((await within("a message", rw.read())).payload).toEqual(encodeRlp(i + 1));
+    }
+    const { rw: late } = await lazy.next();
+    for (let i = 0; i < 20; i += 1) {
+      expect((await within("a message", late.read())).payload).toEqual(encodeRlp(i + 1));
+    }
+  });
+
   test("pings between the messages do not lift the brake", async () => {
     const protocol = new Scripted();
     const server = await startServer({

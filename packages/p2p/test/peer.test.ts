@@ -294,6 +294,37 @@ describe("the end of a run", () => {
     expect(nearPeer.signal.reason).toMatchObject({ reason: 0x03 });
   });
 
+  test("that throws is contained: the protocols beside it hear why, other peers and newcomers nothing", async () => {
+    const escaped = watchEscapes();
+    const on = networks().memory;
+    const hub = { bad: new Scripted("bad"), good: new Scripted("good") };
+    const server = await startServer({ ...on("127.0.0.9"), protocols: [hub.bad, hub.good] });
+    const join = async () => {
+      const own = { bad: new Scripted("bad"), good: new Scripted("good") };
+      const dialer = await startServer({ ...on("127.0.0.1"), protocols: [own.bad, own.good] });
+      await within("a dial", dialer.dial(server.enode));
+      const runs = { bad: await hub.bad.next(), good: await hub.good.next() };
+      return { hub: runs, own: { bad: await own.bad.next(), good: await own.good.next() } };
+    };
+    const exchange = async ({ hub: there, own: here }: Awaited<ReturnType<typeof join>>) => {
+      await here.good.rw.send(0, "still there");
+      expect((await within("a message", there.good.rw.read())).payload).toEqual(
+        encodeRlp("still there"),
+      );
+    };
+    const [failing, bystander] = [await join(), await join()];
+    const errors = allEvents(server, "protocol:error");
+    const heard = rejection(failing.hub.good.rw.read());
+    const boom = new Error("boom");
+    failing.hub.bad.done.reject(boom);
+    expect(await heard).toMatchObject({ reason: 0x10, by: "local", cause: boom });
+    expect(errors).toMatchObject([{ protocol: "bad/1", error: boom, peer: failing.hub.bad.peer }]);
+    await exchange(bystander);
+    await exchange(await join());
+    expect(server.peers).toHaveLength(2);
+    expect(escaped).toEqual([]);
+  });
+
   test("a run after one that failed at once is not started any more", async () => {
     const second = new Scripted("b");
     const far = [new Scripted("a"), new Scripted("b")];
