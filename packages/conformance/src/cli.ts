@@ -38,6 +38,7 @@ export async function main(args: readonly string[], out: Output, err: Output): P
       onResult: (result) => void out.write(`${formatResult(result)}\n`),
     });
     out.write(`${formatSummary(report)}\n`);
+    if (report.results.length === 0) throw new RangeError("--only: no case has such a name");
     if (values.json !== undefined) {
       await writeFile(values.json, `${JSON.stringify(report, undefined, 2)}\n`);
     }

@@ -1,6 +1,9 @@
+import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 
 import { generateSecretKey } from "@heddle/identity";
 import { Server } from "@heddle/p2p";
@@ -47,6 +50,15 @@ test("prints a line for every case and what they come to, and exits with 0", asy
   expect({ exitCode, err, lines: lines.length }).toEqual({ exitCode: 0, err: "", lines: 7 });
 });
 
+test("runs as a program, which ends", async () => {
+  await using server = await start();
+  const program = fileURLToPath(new URL("../bin/conformance.ts", import.meta.url));
+  const args = ["--import", "tsx", program, server.enode, "--only", "hello/*-id"];
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, args);
+  expect(stdout).toMatch(/: 8 passed, 0 failed, 0 tolerated, 0 skipped\n$/);
+  expect(stderr).toBe("");
+});
+
 test("exits with 1 after a failure", async () => {
   await using node = await startFaultyNode("Pong has no payload");
   const { exitCode, out } = await run(node.enode, "--only", "base/pong-payload");
@@ -89,6 +101,7 @@ test("exits with 2 and the usage when it is called in a wrong way", async () => 
     ["enode://nonsense"],
     [enode, "--unknown"],
     [enode, "--only"],
+    [enode, "--only", "nonsense"],
     [enode, "--length", "wide"],
     [enode, "--length", "wide=many"],
     [enode, "--concurrency", "0"],
