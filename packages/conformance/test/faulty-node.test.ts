@@ -36,6 +36,7 @@ const CAUGHT: readonly { readonly fault: Fault; readonly name: string }[] = [
   { fault: "Ping is not answered", name: "base/ping" },
   { fault: "Pong has no payload", name: "base/pong-payload" },
   { fault: "Disconnect is ignored", name: "teardown/disconnect" },
+  { fault: "its own Disconnect closes nothing", name: "teardown/own-disconnect-closes" },
   { fault: "half-open stays open", name: "teardown/half-open" },
   { fault: "refusals come late", name: "handshake/bad-mac" },
   { fault: "the second connection is let in", name: "teardown/already-connected" },

@@ -58,6 +58,7 @@ export type Fault =
   | "Ping is not answered"
   | "Pong has no payload"
   | "Disconnect is ignored"
+  | "its own Disconnect closes nothing"
   | "half-open stays open"
   | "refusals come late"
   | "the second connection is let in"
@@ -182,7 +183,7 @@ class Connection {
     if (reason !== undefined && this.#writer !== undefined) {
       await this.#send(Base.disconnect, encodeRlp([reason]));
     }
-    this.#wire.finish();
+    if (!this.#has("its own Disconnect closes nothing")) this.#wire.finish();
   }
 
   async #take(length: number): Promise<Uint8Array> {

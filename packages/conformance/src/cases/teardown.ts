@@ -15,6 +15,8 @@ import { every } from "./every.ts";
 const DISCONNECT = "devp2p rlpx.md §Disconnect (0x01)";
 const SESSION = "devp2p rlpx.md §Framing";
 
+const NOTHING_SHARED = [{ name: "none", version: 1 }];
+
 /** Does something to an active session that must end it, sooner than leaving it alone does. */
 function ends(
   name: string,
@@ -111,6 +113,14 @@ const reasons: readonly Case[] = [
     run: (probe) => sendOn(probe),
   },
   {
+    name: "teardown/own-disconnect-closes",
+    asks: "behind its own Disconnect the node closes the connection, also when we do not",
+    source: DISCONNECT,
+    expects: { kind: "refused" },
+    needs: ["echo"],
+    run: (probe) => probe.sooner("session", () => waitForClose(probe)),
+  },
+  {
     name: "teardown/already-connected",
     asks: "a second connection of the same identity is refused with 0x05, and the first lives on",
     source: DISCONNECT,
@@ -136,11 +146,23 @@ async function connectTwice(probe: Probe): Promise<Outcome> {
   return kind === "accepted" ? outcome : wrong(`the first connection went, too: ${detail}`);
 }
 
+/** Shares nothing, so that the node must say 0x03, and leaves the closing to the node. */
+async function waitForClose(probe: Probe): Promise<Outcome> {
+  const maker = probe.auth();
+  const session = await probe.session(maker);
+  await session.send(Base.hello, encodeHello(maker.nodeId, NOTHING_SHARED));
+  const outcome = await probe.endOf(session);
+  if (outcome.kind !== "refused") return outcome;
+  const end = await session.wire.read(probe.waitMs);
+  if (end === undefined) return wrong(`${outcome.detail}, and the connection stays open`);
+  return typeof end === "string" ? outcome : wrong(`${outcome.detail}, and more behind it`);
+}
+
 /** Shares nothing, so that the node must say 0x03, and goes on sending. */
 async function sendOn(probe: Probe): Promise<Outcome> {
   const maker = probe.auth();
   const session = await probe.session(maker);
-  const hello = session.seal(Base.hello, encodeHello(maker.nodeId, [{ name: "none", version: 1 }]));
+  const hello = session.seal(Base.hello, encodeHello(maker.nodeId, NOTHING_SHARED));
   const ping = compress(EMPTY_LIST);
   const more = Array.from({ length: 256 }, () => session.seal(Base.ping, ping));
   await session.wire.write(Buffer.concat([hello, ...more]));
