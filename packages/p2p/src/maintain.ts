@@ -31,6 +31,7 @@ export class Maintainer implements Maintained {
   readonly #clock: Clock;
   readonly #backoff: Backoff;
   readonly #lastingMs: number;
+  readonly #onStop: (() => void) | undefined;
   #status: MaintainStatus = "waiting";
   #nextAttempt: number | undefined;
   #timer: unknown;
@@ -46,12 +47,15 @@ export class Maintainer implements Maintained {
     clock: Clock;
     backoff: Backoff;
     lastingMs: number;
+    /** Told when it is stopped, once. */
+    onStop?: () => void;
   }) {
     this.node = options.node;
     this.#dial = options.dial;
     this.#clock = options.clock;
     this.#backoff = options.backoff;
     this.#lastingMs = options.lastingMs;
+    this.#onStop = options.onStop;
   }
 
   get status(): MaintainStatus {
@@ -76,10 +80,12 @@ export class Maintainer implements Maintained {
   }
 
   stop(): void {
+    if (this.#status === "stopped") return;
     this.#status = "stopped";
     this.#nextAttempt = undefined;
     this.#clock.clearTimeout(this.#timer);
     this.#stopped.abort(new Disconnect(DisconnectReason.requested, "no longer maintained"));
+    this.#onStop?.();
   }
 
   async #attempt(): Promise<void> {

@@ -166,7 +166,6 @@ export class Server implements AsyncDisposable {
     if (running === undefined) return this.#stopping ?? Promise.resolve();
     this.#running = undefined;
     for (const maintainer of this.#maintained.values()) maintainer.stop();
-    this.#maintained.clear();
     const stopping = Promise.all([this.#stopping, this.#stop(running)])
       .then(() => undefined)
       .finally(() => {
@@ -202,13 +201,14 @@ export class Server implements AsyncDisposable {
     const { clock, limits, random } = this.config;
     const key = toHex(target.id);
     const existing = this.#maintained.get(key);
-    if (existing !== undefined && existing.status !== "stopped") return existing;
+    if (existing !== undefined) return existing;
     const maintainer = new Maintainer({
       node: target,
       dial: (wanted, signal) => this.#dialer().dial(wanted, signal),
       clock,
       backoff: new Backoff({ minMs: limits.redialMinMs, maxMs: limits.redialMaxMs, random }),
       lastingMs: LASTING_SESSION_MS,
+      onStop: () => this.#maintained.delete(key),
     });
     this.#maintained.set(key, maintainer);
     if (this.#running !== undefined) maintainer.start();

@@ -172,6 +172,21 @@ describe("stop()", () => {
     expect([maintainer.status, clock.pending, attempts.length]).toEqual(["stopped", 0, 1]);
   });
 
+  test("is told once, however often it is called", () => {
+    let told = 0;
+    const maintainer = new Maintainer({
+      node,
+      clock: new ManualClock(),
+      backoff: new Backoff({ minMs: 1, maxMs: 1, random: () => 0 }),
+      lastingMs: 1,
+      dial: () => new Promise(() => undefined),
+      onStop: () => (told += 1),
+    });
+    maintainer.stop();
+    maintainer.stop();
+    expect(told).toBe(1);
+  });
+
   test("also counts for a dial that succeeds all the same", async () => {
     const { maintainer, connect } = setUp();
     maintainer.start();
@@ -201,6 +216,9 @@ describe("a server", () => {
     expect(kept.lastError).toMatchObject({ name: "DialError", phase: "dial" });
     await server.stop();
     expect([kept.status, clock.pending]).toEqual(["stopped", 0]);
-    expect(server.maintain(node)).not.toBe(kept);
+    const again = server.maintain(node);
+    expect(again).not.toBe(kept);
+    again.stop();
+    expect(server.maintain(node)).not.toBe(again);
   });
 });

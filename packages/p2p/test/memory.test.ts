@@ -114,6 +114,18 @@ describe("a stream", () => {
   });
 });
 
+test("a stream in memory keeps what is written to it: the other end gets the very bytes, and nobody is told", async () => {
+  const [a, b] = readingPair();
+  const chunks = [bytes(1, 2, 3), bytes(4)];
+  let told = 0;
+  for (const chunk of chunks) a.stream.write(chunk, () => (told += 1));
+  await turn();
+  a.stream.write(bytes(5), () => (told += 1));
+  a.stream.destroy();
+  await turn();
+  expect([b.received.slice(0, 4), told]).toEqual([[1, 2, 3, 4], 0]);
+});
+
 describe("backpressure", () => {
   test("asks the writer to wait above the high-water mark, and says when there is room", async () => {
     const [a, b] = pair();
