@@ -10,13 +10,13 @@ import type { SeededRandom } from "./random.ts";
 import { openResources, resourcesBeyond } from "./resources.ts";
 import { toBytes } from "./sample-shape.ts";
 import { withId } from "./samples.ts";
-import type { CodeSample, Samples } from "./samples.ts";
+import type { CodeSample, Sampler } from "./samples.ts";
 import type { CreateSubject } from "./subject.ts";
 
 /** What a case of the contract works with. */
 export interface ContractSetup {
   readonly create: CreateSubject;
-  readonly samples: Samples;
+  readonly sampler: Sampler;
   readonly seed: number;
   readonly random: SeededRandom;
 }

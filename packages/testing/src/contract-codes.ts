@@ -1,6 +1,6 @@
 import { bytesEqual, decodeRlp, encodeRlp } from "@heddle/identity";
 import type { RlpValue } from "@heddle/identity";
-import { describeReason, DisconnectReason } from "@heddle/p2p";
+import { DisconnectReason } from "@heddle/p2p";
 import type { Message, Protocol } from "@heddle/p2p";
 
 import { combinations, payloadOf } from "./contract-cases.ts";
@@ -78,16 +78,13 @@ async function atEveryCode(
   };
   for (const place of combinations(probe)) {
     const first = await open(place);
-    if (first.isOver) {
-      const detail = `${first.label}: ${reasonOf(first)} at the handshake; is there a sample of it?`;
-      probe.note(FaultKind.conduct, detail);
-    } else {
-      await leave(probe, first);
-      for (const sample of first.codes) {
-        const conversation = await open(place);
-        await check(conversation, sample);
-        await leave(probe, conversation);
-      }
+    first.checkGreeted();
+    const wasAccepted = !first.isOver;
+    await leave(probe, first);
+    for (const sample of wasAccepted ? first.codes : []) {
+      const conversation = await open(place);
+      await check(conversation, sample);
+      await leave(probe, conversation);
     }
   }
 }
@@ -152,11 +149,6 @@ async function checkRefused(
   await probe.waitFor(() => conversation.isOver, PATIENCE);
   await conversation.receive();
   if (conversation.isOver && conversation.endReason === DisconnectReason.protocolError) return;
-  const detail = `${conversation.nameOf(sample)}: ${why}, and yet: ${reasonOf(conversation)}`;
+  const detail = `${conversation.nameOf(sample)}: ${why}, and yet: ${conversation.fate}`;
   probe.note(FaultKind.conduct, detail);
-}
-
-function reasonOf({ isOver, endReason }: Conversation): string {
-  if (!isOver) return "still connected";
-  return endReason === undefined ? "reset" : `disconnected as ${describeReason(endReason)}`;
 }

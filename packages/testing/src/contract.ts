@@ -4,6 +4,7 @@ import { answerOrRefuse, refuseUnreadable } from "./contract-codes.ts";
 import type { Fault } from "./faults.ts";
 import { Probe } from "./probe.ts";
 import { seededRandom } from "./random.ts";
+import { Sampler } from "./samples.ts";
 import type { Samples } from "./samples.ts";
 import type { CreateSubject } from "./subject.ts";
 
@@ -46,7 +47,8 @@ export function contract(
     test(name, async () => {
       const probe = await Probe.open(create, { seed });
       try {
-        await check(probe, { create, samples, seed, random: seededRandom(seed) });
+        const sampler = new Sampler(samples);
+        await check(probe, { create, sampler, seed, random: seededRandom(seed) });
       } finally {
         await probe.close();
       }

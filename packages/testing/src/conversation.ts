@@ -1,14 +1,14 @@
 import { decodeRlp } from "@heddle/identity";
 import type { RlpValue } from "@heddle/identity";
-import { BaseMessage, decodeDisconnect } from "@heddle/p2p";
+import { BaseMessage, decodeDisconnect, describeReason } from "@heddle/p2p";
 import type { Message, Peer, Protocol } from "@heddle/p2p";
 import { definitionOf } from "@heddle/protocol";
 
 import { ExpectationError } from "./expectation-error.ts";
+import { FaultKind } from "./faults.ts";
 import type { Direction, Probe } from "./probe.ts";
 import type { SeededRandom } from "./random.ts";
-import { codeSamples } from "./samples.ts";
-import type { CodeSample, Samples } from "./samples.ts";
+import type { CodeSample, Sampler } from "./samples.ts";
 import type { ScriptedCapability } from "./scripted-capability.ts";
 import type { ScriptedPeer } from "./scripted-peer.ts";
 
@@ -23,7 +23,7 @@ export interface Asked {
 export interface ConversationOptions {
   readonly protocol: Protocol;
   readonly direction: Direction;
-  readonly samples: Samples;
+  readonly sampler: Sampler;
   readonly random: SeededRandom;
 }
 
@@ -50,7 +50,7 @@ export class Conversation {
     this.label = `${name}/${version}`;
     this.peer = peer;
     this.remote = probe.peer(peer);
-    this.codes = codeSamples(options.protocol, options.samples);
+    this.codes = options.sampler.codesOf(options.protocol);
     this.#probe = probe;
     this.#options = options;
     this.#capability = peer.capability(name);
@@ -91,13 +91,28 @@ export class Conversation {
       if (definition?.handshake === undefined || message === undefined) continue;
       const capability = this.peer.capability(protocol.name);
       const theirs = await this.#next(capability, message.code);
-      const given = this.#options.samples[definition.handshake]?.[0];
+      const speaker = this.#probe.speakerOf(this.peer);
+      const given = this.#options.sampler.handshake(definition.handshake, speaker);
       const payload = given === undefined ? theirs?.payload : message.schema.encode(given);
       if (payload === undefined) continue;
       capability.sendRaw(message.code, payload);
       if (protocol.name === this.#options.protocol.name) this.sent += 1;
       await this.#probe.clock.advance(0);
     }
+  }
+
+  /** Notes it when the handshake was not accepted: nothing that comes behind it is tested then. */
+  checkGreeted(): void {
+    if (!this.isOver || !this.codes.some(({ kind }) => kind === "handshake")) return;
+    const detail = `${this.label}: ${this.fate} at the handshake; is there a sample of it?`;
+    this.#probe.note(FaultKind.conduct, detail);
+  }
+
+  /** What has become of it, in words. */
+  get fate(): string {
+    if (!this.isOver) return "still connected";
+    if (this.endReason === undefined) return "reset";
+    return `disconnected as ${describeReason(this.endReason)}`;
   }
 
   /** Sends a message of the protocol, and lets everything run that waits for nothing else. */

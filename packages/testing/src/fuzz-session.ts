@@ -8,7 +8,7 @@ import { keptMemory, Meters } from "./meters.ts";
 import type { FuzzLimits, Reading } from "./meters.ts";
 import type { Direction, Probe } from "./probe.ts";
 import type { SeededRandom } from "./random.ts";
-import type { CodeSample, Samples } from "./samples.ts";
+import type { CodeSample, Sampler } from "./samples.ts";
 
 /** One message that was sent. */
 export interface FuzzInput {
@@ -41,7 +41,7 @@ const PATIENCE = { virtualMs: 60_000, realMs: 2_000 } as const;
 /** What a fuzz session is made of. */
 export interface FuzzSessionOptions {
   readonly random: SeededRandom;
-  readonly samples: Samples;
+  readonly sampler: Sampler;
   readonly limits: FuzzLimits;
 }
 
@@ -100,6 +100,7 @@ export class FuzzSession {
     this.counts.connections += 1;
     if (isGreeted) await conversation.greet();
     await this.#receive(conversation);
+    if (isGreeted) conversation.checkGreeted();
     this.#collect();
     return conversation;
   }
@@ -164,8 +165,8 @@ export class FuzzSession {
   }
 
   #open(protocol: Protocol, direction: Direction): Promise<Conversation> {
-    const { samples, random } = this.#options;
-    return Conversation.open(this.#probe, { protocol, direction, samples, random });
+    const { sampler, random } = this.#options;
+    return Conversation.open(this.#probe, { protocol, direction, sampler, random });
   }
 
   async #receive(conversation: Conversation): Promise<void> {

@@ -6,6 +6,7 @@ import { climb } from "./ladder.ts";
 import type { FuzzLimits } from "./meters.ts";
 import { Probe } from "./probe.ts";
 import { seededRandom } from "./random.ts";
+import { Sampler } from "./samples.ts";
 import type { Samples } from "./samples.ts";
 import { scatter } from "./scatter.ts";
 import type { CreateSubject } from "./subject.ts";
@@ -65,12 +66,13 @@ export async function fuzzProtocol(
     throw new RangeError(`messages: expected an integer >= 0, got ${messages}`);
   }
   const random = seededRandom(seed);
+  const sampler = new Sampler(samples);
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const probe = await Probe.open(toCreate(subject), { seed });
   try {
     if (probe.protocols.length === 0) throw new TypeError("there is no protocol to fuzz");
-    const session = new FuzzSession(probe, { random, samples, limits });
-    const caps = await climb(session, samples);
+    const session = new FuzzSession(probe, { random, sampler, limits });
+    const caps = await climb(session, sampler);
     await scatter(session, messages, caps);
     await session.close();
     return { seed, ...session.counts, faults: session.faults };

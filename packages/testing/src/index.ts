@@ -31,7 +31,7 @@ export type { FuzzFault, FuzzInput } from "./fuzz-session.ts";
 export type { FuzzLimits } from "./meters.ts";
 export { FaultKind } from "./faults.ts";
 export type { Fault } from "./faults.ts";
-export type { Samples } from "./samples.ts";
+export type { Samples, Speaker } from "./samples.ts";
 export type { CreateSubject, ProtocolOwner, Surroundings } from "./subject.ts";
 export { contract, ContractError } from "./contract.ts";
 export type { ContractOptions, DefineTest } from "./contract.ts";

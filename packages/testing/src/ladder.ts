@@ -7,8 +7,8 @@ import type { FuzzSession } from "./fuzz-session.ts";
 import { changeAt, placesOf } from "./malform.ts";
 import type { Place } from "./malform.ts";
 import { toBytes } from "./sample-shape.ts";
-import { codeSamples, withId } from "./samples.ts";
-import type { CodeSample, Samples } from "./samples.ts";
+import { withId } from "./samples.ts";
+import type { CodeSample, Sampler } from "./samples.ts";
 
 /** Numbers go up by these steps: four times as much from one to the next, to 64 bits. */
 const FIRST_BITS = 6;
@@ -30,10 +30,10 @@ export function capKey({ name, version }: Protocol, { code }: CodeSample): strin
  * Sends every message with every number in it going up step by step, and stops where it costs too much:
  * what a number makes a protocol do without bound is found before it is done without end.
  */
-export async function climb(session: FuzzSession, samples: Samples): Promise<Caps> {
+export async function climb(session: FuzzSession, sampler: Sampler): Promise<Caps> {
   const caps = new Map<string, number>();
   for (const protocol of session.protocols) {
-    for (const sample of codeSamples(protocol, samples)) {
+    for (const sample of sampler.codesOf(protocol)) {
       if (!sample.isUsed) continue;
       const cap = await climbCode(session, protocol, sample);
       if (cap !== undefined) caps.set(capKey(protocol, sample), cap);

@@ -1,4 +1,4 @@
-import { nodeIdOf } from "@heddle/identity";
+import { bytesEqual, nodeIdOf } from "@heddle/identity";
 import { MemoryNetwork, Server } from "@heddle/p2p";
 import type { Peer, Protocol, Transport } from "@heddle/p2p";
 
@@ -10,6 +10,7 @@ import { seededRandom } from "./random.ts";
 import type { SeededRandom } from "./random.ts";
 import { scriptedPeer } from "./scripted-connect.ts";
 import type { ScriptedListener } from "./scripted-connect.ts";
+import type { Speaker } from "./samples.ts";
 import type { ScriptedPeer } from "./scripted-peer.ts";
 import { createSubject } from "./subject.ts";
 import type { CreateSubject, ProtocolOwner } from "./subject.ts";
@@ -74,7 +75,7 @@ export class Probe {
   readonly #ownsClock: boolean;
   readonly #owner: Required<ProtocolOwner>;
   readonly #transport: Transport;
-  readonly #identities: readonly { readonly key: Uint8Array; readonly id: Uint8Array }[];
+  readonly #identities: readonly Speaker[];
   #connections = 0;
   /** A wait in real time was in vain: there need not be another. */
   #wasInVain = false;
@@ -128,7 +129,7 @@ export class Probe {
     const owner = await createSubject(create, { key, clock, random: random.fork().next });
     const transport = network.transport(HOST);
     const probe = new Probe(owner, key, { random, clock, ownsClock, transport });
-    await owner.attach(probe.server);
+    await owner.attach(unwatched(probe.server, owner.protocols));
     await clock.settle(probe.server.start());
     return probe;
   }
@@ -163,6 +164,13 @@ export class Probe {
     const [peer] = await clock.settle(Promise.all([listener.accept(), dialing]));
     await clock.advance(0);
     return peer;
+  }
+
+  /** Who plays a peer of this probe. */
+  speakerOf({ id }: ScriptedPeer): Speaker {
+    const speaker = this.#identities.find((identity) => bytesEqual(identity.id, id));
+    if (speaker === undefined) throw new TypeError("the peer is not one of this probe");
+    return speaker;
   }
 
   /** The peer as the server sees it, while it does. */
@@ -253,4 +261,15 @@ export class Probe {
     }
     return this.faults;
   }
+}
+
+/** The server as it would be without the watch: protocols may look for themselves among its own. */
+function unwatched(server: Server, protocols: readonly Protocol[]): Server {
+  return new Proxy(server, {
+    get(target, property): unknown {
+      if (property === "config") return { ...target.config, protocols };
+      const value: unknown = Reflect.get(target, property, target);
+      return typeof value === "function" ? (value.bind(target) as unknown) : value;
+    },
+  });
 }

@@ -8,12 +8,23 @@ import type { SeededRandom } from "./random.ts";
 import { sampleShape, toBytes } from "./sample-shape.ts";
 
 /** How often a sample is drawn again when the schema refuses it, as `mapped` ones may. */
-const MAX_DRAWS = 50;
+const MAX_DRAWS = 500;
+
+/** How many samples that were taken are kept of each message, for when none is found. */
+const MAX_FOUND = 32;
+
+/** A peer that the test plays, for samples that only one peer can send: those it has signed. */
+export interface Speaker {
+  /** Its secret key, 32 bytes. */
+  readonly key: Uint8Array;
+  /** Its public key, 64 bytes. */
+  readonly id: Uint8Array;
+}
 
 /**
  * Payloads that a protocol understands, where those drawn from its schemas say nothing to it. For a
  * declared protocol by message name (`foo`, `foo.reply`), as the schema takes them; for a raw one by
- * code, as `rw.send` takes them.
+ * code, as `rw.send` takes them. That of a handshake may be a function of the {@link Speaker}.
  */
 export type Samples = Readonly<Record<string | number, readonly unknown[]>>;
 
@@ -41,8 +52,35 @@ export interface CodeSample {
   accepts(value: RlpValue): boolean;
 }
 
-/** Every code of a protocol, 0 to length-1, and how to make payloads for it. */
-export function codeSamples(protocol: Protocol, samples: Samples = {}): CodeSample[] {
+/** Makes payloads for protocols, each of which it looks at once. */
+export class Sampler {
+  readonly given: Samples;
+  readonly #codes = new Map<Protocol, readonly CodeSample[]>();
+
+  constructor(given: Samples) {
+    this.given = given;
+  }
+
+  /** What a peer says as its handshake; undefined where there is no sample of it. */
+  handshake(name: string, speaker: Speaker): unknown {
+    const given = this.given[name]?.[0];
+    return typeof given === "function" ? (given as (speaker: Speaker) => unknown)(speaker) : given;
+  }
+
+  /** Every code of a protocol, 0 to length-1, and how to make payloads for it. */
+  codesOf(protocol: Protocol): readonly CodeSample[] {
+    let codes = this.#codes.get(protocol);
+    if (codes === undefined) this.#codes.set(protocol, (codes = codeSamples(protocol, this.given)));
+    return codes;
+  }
+}
+
+/** The payload as it stands on the wire, with a request id where one belongs. */
+export function withId({ hasId }: CodeSample, body: RlpValue, id: RlpValue): RlpValue {
+  return hasId ? [id, body] : body;
+}
+
+function codeSamples(protocol: Protocol, samples: Samples): CodeSample[] {
   const definition = definitionOf(protocol);
   const known = new Map(
     declaredSamples(definition, samples).map((sample) => [sample.code, sample]),
@@ -52,11 +90,6 @@ export function codeSamples(protocol: Protocol, samples: Samples = {}): CodeSamp
     const isUsed = definition === undefined;
     return known.get(code) ?? unknownCode(code, name, isUsed, samples[code]);
   });
-}
-
-/** The payload as it stands on the wire, with a request id where one belongs. */
-export function withId({ hasId }: CodeSample, body: RlpValue, id: RlpValue): RlpValue {
-  return hasId ? [id, body] : body;
 }
 
 function declaredSamples(definition: AnyDefinition | undefined, samples: Samples): CodeSample[] {
@@ -114,16 +147,24 @@ function drawer(
   name: string,
   given: readonly unknown[] | undefined,
 ): Pick<CodeSample, "draw" | "accepts"> {
-  const values = given?.map((value) => decodeRlp(schema.encode(value)));
+  const values = given
+    ?.filter((value) => typeof value !== "function")
+    .map((value) => decodeRlp(schema.encode(value)));
   const accepts = (value: RlpValue): boolean => refusalOf(schema, value) === undefined;
+  const found: RlpValue[] = [];
   const draw: CodeSample["draw"] = (random, bits) => {
-    if (values !== undefined) return random.pick(values);
+    if (values !== undefined && values.length > 0) return random.pick(values);
     let refusal: unknown;
     for (let i = 0; i < MAX_DRAWS; i++) {
-      const value = sampleShape(schema.shape, random, bits);
+      // What is small and short fits more often than what is extreme.
+      const value = sampleShape(schema.shape, random, i < MAX_DRAWS / 2 ? bits : undefined);
       refusal = refusalOf(schema, value);
-      if (refusal === undefined) return value;
+      if (refusal === undefined) {
+        if (found.length < MAX_FOUND) found.push(value);
+        return value;
+      }
     }
+    if (found.length > 0) return random.pick(found);
     throw new TypeError(`${name}: no valid payload was found, give some as samples`, {
       cause: refusal,
     });

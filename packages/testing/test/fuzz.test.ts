@@ -1,9 +1,19 @@
-import { DisconnectReason } from "@heddle/p2p";
+import { bytesEqual, nodeIdOf } from "@heddle/identity";
+import { DisconnectReason, UselessPeer } from "@heddle/p2p";
 import type { Peer, Protocol } from "@heddle/p2p";
+import {
+  defineProtocol,
+  fixedBytes,
+  implement,
+  mapped,
+  notify,
+  request,
+  uint,
+} from "@heddle/protocol";
 import { describe, expect, test } from "vitest";
 
 import { FaultKind, fuzzProtocol } from "../src/index.ts";
-import type { FuzzReport } from "../src/index.ts";
+import type { CreateSubject, FuzzReport, Speaker } from "../src/index.ts";
 import { createRange, createZeros, numbers, Range1 } from "./range.ts";
 import type { Planted } from "./range.ts";
 
@@ -142,12 +152,17 @@ test("the same seed sends the same messages, another one others", async () => {
 
 test("what makes protocols is given a clock, a key and the server, and is closed", async () => {
   const told: string[] = [];
+  const protocols = [createZeros(10)];
   const report = await fuzzProtocol(
     ({ clock, key, random }) => {
       expect([typeof clock.now(), key.length, typeof random()]).toEqual(["number", 32, "number"]);
       return {
-        protocols: [createZeros(10)],
-        attach: (server) => told.push(`attached to ${server.config.clientId}`),
+        protocols,
+        attach(server) {
+          expect(server.config.protocols).toEqual(protocols);
+          expect(server.peers).toEqual([]);
+          return told.push(`attached to ${server.config.clientId}`);
+        },
         close: async () => told.push("closed"),
       };
     },
@@ -177,4 +192,58 @@ test("options that make no sense are refused", async () => {
   await expect(fuzzProtocol([])).rejects.toThrow("there is no protocol to fuzz");
   await expect(fuzzProtocol(createRange(), { messages: -1 })).rejects.toThrow(RangeError);
   await expect(fuzzProtocol(createRange(), { seed: 0.5 })).rejects.toThrow(RangeError);
+});
+
+test("a handshake that each peer must make itself is made from its key", async () => {
+  const Signed1 = defineProtocol({
+    name: "signed",
+    version: 1,
+    handshake: "who",
+    messages: { who: notify(0, fixedBytes(64)), ask: request(1, 2, uint, uint) },
+  });
+  let asked = 0;
+  const create: CreateSubject = ({ key }) =>
+    implement([Signed1], {
+      handshake: {
+        local: () => nodeIdOf(key),
+        verify(remote, { peer }) {
+          if (!bytesEqual(remote, peer.id)) throw new UselessPeer();
+        },
+      },
+      on: { ask: () => (asked += 1) },
+    });
+  const without = await fuzzProtocol(create, { messages: 50 });
+  expect(asked).toBe(0);
+  expect(without.faults).toMatchObject([
+    {
+      kind: FaultKind.conduct,
+      detail:
+        "signed/1: disconnected as useless peer (0x03) at the handshake; is there a sample of it?",
+    },
+  ]);
+  const samples = { who: [({ key }: Speaker) => nodeIdOf(key)] };
+  expect((await fuzzProtocol(create, { messages: 50, samples })).faults).toEqual([]);
+  expect(asked).toBeGreaterThan(10);
+});
+
+test("a message that is hardly ever right is drawn until it is, and one that never is is named", async () => {
+  const createOf = (accepts: (value: number) => boolean): Protocol[] => {
+    const schema = mapped(uint, {
+      decode(value: number) {
+        if (!accepts(value)) throw new Error("another one");
+        return value;
+      },
+      encode: (value: number) => value,
+    });
+    const Odd1 = defineProtocol({ name: "odd", version: 1, messages: { odd: notify(0, schema) } });
+    return implement([Odd1], { on: {} });
+  };
+  const { faults } = await fuzzProtocol(
+    createOf((value) => value === 128),
+    { messages: 50 },
+  );
+  expect(faults).toEqual([]);
+  await expect(fuzzProtocol(createOf(() => false))).rejects.toThrow(
+    "odd: no valid payload was found, give some as samples",
+  );
 });
