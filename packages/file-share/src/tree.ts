@@ -61,12 +61,12 @@ export function childCount(
 
 /** The hash of a chunk: SHA-256 of 0x00 and its bytes. */
 export function hashChunk(chunk: Uint8Array): Uint8Array {
-  return createHash("sha256").update(LEAF).update(chunk).digest();
+  return sha256(LEAF, chunk);
 }
 
 /** The hash of an inner node: SHA-256 of 0x01 and its children's hashes. */
 export function hashNode(children: Uint8Array): Uint8Array {
-  return createHash("sha256").update(NODE).update(children).digest();
+  return sha256(NODE, children);
 }
 
 /**
@@ -77,7 +77,7 @@ export function hashNode(children: Uint8Array): Uint8Array {
 export function contentHash(size: number, top: Uint8Array): Uint8Array {
   const encoded = new Uint8Array(8);
   new DataView(encoded.buffer).setBigUint64(0, BigInt(size));
-  return createHash("sha256").update(ROOT).update(encoded).update(top).digest();
+  return sha256(ROOT, encoded, top);
 }
 
 /** Whether a chunk is the one whose hash is given. */
@@ -151,4 +151,10 @@ function join(hashes: readonly Uint8Array[]): Uint8Array {
   const joined = new Uint8Array(hashes.length * HASH_BYTES);
   hashes.forEach((hash, i) => joined.set(hash, i * HASH_BYTES));
   return joined;
+}
+
+function sha256(...parts: readonly Uint8Array[]): Uint8Array {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(part);
+  return new Uint8Array(hash.digest());
 }
