@@ -6,6 +6,7 @@ import type { Conversation } from "./conversation.ts";
 import type { FuzzSession } from "./fuzz-session.ts";
 import { changeAt, placesOf } from "./malform.ts";
 import type { Place } from "./malform.ts";
+import type { Direction } from "./probe.ts";
 import { toBytes } from "./sample-shape.ts";
 import { withId } from "./samples.ts";
 import type { CodeSample, Sampler } from "./samples.ts";
@@ -17,6 +18,9 @@ const STEP_BITS = 2;
 
 /** How many payloads of a code are tried: structs with optional ends, unions and raw samples differ. */
 const DRAWS = 4;
+
+/** How many numbers of a code go up, at most. */
+const MAX_NUMBERS = 12;
 
 /** How large numbers may be in each code, in bits: what is not named here may be as large as they get. */
 export type Caps = ReadonlyMap<string, number>;
@@ -50,13 +54,14 @@ async function climbCode(
   sample: CodeSample,
 ): Promise<number | undefined> {
   let cap: number | undefined;
+  const directions: Direction[] = ["inbound", "dialed"];
   for (const [value, place] of numbersIn(session, sample)) {
     for (let bits = FIRST_BITS; bits <= (cap ?? LAST_BITS); bits += STEP_BITS) {
       const number = bits === LAST_BITS ? (1n << 64n) - 1n : 1n << BigInt(bits);
       const changed = changeAt(value, place, () => toBytes(number));
       // Beyond what the schema allows nothing is handled.
       if (!sample.accepts(changed)) break;
-      const conversation = await conversationFor(session, protocol, sample);
+      const conversation = await conversationFor(session, protocol, sample, directions);
       if (conversation === undefined) return cap;
       const index = conversation.asked.findIndex(({ replyCode }) => replyCode === sample.code);
       const id = conversation.asked.splice(index, index < 0 ? 0 : 1)[0]?.id ?? toBytes(1);
@@ -82,23 +87,30 @@ function numbersIn({ random }: FuzzSession, sample: CodeSample): [RlpValue, Plac
       if (isNumber && !found.has(key)) found.set(key, [value, place]);
     }
   }
-  return [...found.values()];
+  return [...found.values()].slice(0, MAX_NUMBERS);
 }
 
-/** A conversation in which the message has its place; undefined when there is none. */
+/**
+ * A conversation in which the message has its place; undefined when there is none.
+ *
+ * @param directions - tried in this order; the one in which it had its place goes to the front
+ */
 async function conversationFor(
   session: FuzzSession,
   protocol: Protocol,
   { kind, code }: CodeSample,
+  directions: Direction[],
 ): Promise<Conversation | undefined> {
   if (kind === "handshake") return session.begin(protocol, "inbound", { isGreeted: false });
   const isAsked = ({ asked }: Conversation): boolean =>
     kind !== "reply" || asked.some(({ replyCode }) => replyCode === code);
   const current = session.current(protocol);
   if (current !== undefined && isAsked(current)) return current;
-  for (const direction of ["inbound", "dialed"] as const) {
+  for (const direction of directions.slice()) {
     const conversation = await session.begin(protocol, direction);
-    if (isAsked(conversation)) return conversation;
+    if (!isAsked(conversation)) continue;
+    directions.sort((a) => (a === direction ? -1 : 1));
+    return conversation;
   }
   return undefined;
 }
