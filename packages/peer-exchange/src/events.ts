@@ -35,9 +35,14 @@ export interface PexEvents {
 
 type Handler = (event: never) => void;
 
-/** Hands events to listeners, whose faults are their own. */
+/** Hands events to listeners; one that throws is reported, and harms nobody else. */
 export class Listeners {
+  readonly #onError: (error: unknown) => void;
   readonly #handlers = new Map<keyof PexEvents, Set<Handler>>();
+
+  constructor(onError: (error: unknown) => void) {
+    this.#onError = onError;
+  }
 
   /** Adds a listener; the returned function removes it. */
   on<Name extends keyof PexEvents>(
@@ -57,10 +62,7 @@ export class Listeners {
       try {
         (handler as (event: PexEvents[Name]) => void)(event);
       } catch (error) {
-        // Rethrown where nothing of ours is running: a listener must not end a peer's connection.
-        queueMicrotask(() => {
-          throw error;
-        });
+        this.#onError(error);
       }
     }
   }

@@ -21,6 +21,7 @@ export class InboundPlaces {
   /** How many inbound peers the server takes. */
   #most = Infinity;
   #timer: unknown;
+  #isStopped = false;
 
   constructor(options: InboundPlacesOptions) {
     this.#options = options;
@@ -36,7 +37,7 @@ export class InboundPlaces {
     const { roster, clock, random, limits } = this.#options;
     const inbound = roster.list().filter(({ peer }) => peer.inbound && !peer.signal.aborted);
     const excess = inbound.length - this.#most;
-    if (excess <= 0 || this.#timer !== undefined) return;
+    if (excess <= 0 || this.#timer !== undefined || this.#isStopped) return;
     const since = clock.now() - limits.graceMs;
     const mayGo = (member: Member): boolean =>
       member.peer.inbound && member.since <= since && !member.peer.info().network.trusted;
@@ -49,7 +50,9 @@ export class InboundPlaces {
     }, limits.graceMs);
   }
 
+  /** Sends nobody away any more. */
   stop(): void {
+    this.#isStopped = true;
     this.#options.clock.clearTimeout(this.#timer);
     this.#timer = undefined;
   }

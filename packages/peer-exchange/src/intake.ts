@@ -58,23 +58,18 @@ export class Intake {
    * @throws Disconnect for another network, a forged record, or one of another node
    */
   introduce(member: Member, { network, record: encoded }: Introduction): boolean {
+    const verified = network === this.#options.network ? this.#verify(member, encoded) : undefined;
+    if (verified !== undefined && bytesEqual(verified.record.id, member.peer.id)) {
+      return this.#admit(member, verified);
+    }
+    this.#options.book.ban(member.peer.id);
     if (network !== this.#options.network) {
       this.refuse(member, "otherNetwork");
-      this.#options.book.ban(member.peer.id);
       throw new UselessPeer("pex: the peer is of another network");
     }
-    const verified = this.#verify(member, encoded);
-    if (verified === undefined) {
-      throw new Disconnect(DisconnectReason.protocolError, "pex: the peer's record is forged");
-    }
-    if (!bytesEqual(verified.record.id, member.peer.id)) {
-      this.refuse(member, "foreignIntroduction");
-      throw new Disconnect(DisconnectReason.protocolError, "pex: the record is another node's");
-    }
-    member.record = verified;
-    // A node that does not listen says so by naming no address, which is no fault.
-    if (verified.address === undefined) return false;
-    return this.#offer(member, verified);
+    if (verified !== undefined) this.refuse(member, "foreignIntroduction");
+    const problem = verified === undefined ? "forged" : "another node's";
+    throw new Disconnect(DisconnectReason.protocolError, `pex: the peer's record is ${problem}`);
   }
 
   /** Takes records that a peer told of; returns those that were news. */
@@ -106,6 +101,13 @@ export class Intake {
   expel(member: Member): void {
     this.#options.book.ban(member.peer.id);
     void member.peer.disconnect(DisconnectReason.protocolError);
+  }
+
+  #admit(member: Member, verified: VerifiedRecord): boolean {
+    member.record = verified;
+    // A node that does not listen says so by naming no address, which is no fault.
+    if (verified.address === undefined) return false;
+    return this.#offer(member, verified);
   }
 
   #read(

@@ -62,7 +62,7 @@ const SALT_BYTES = 32;
 export function createParts(config: PexConfig): Parts {
   const { clock, limits, logger, random } = config;
   const id = nodeIdOf(config.key);
-  const listeners = new Listeners();
+  const listeners = new Listeners((error) => logger.error("an event listener threw", { error }));
   const counters = createPexCounters();
   const saver = new Saver({ store: config.store, clock, logger, saveMs: limits.saveMs });
   const book = createBook(config, listeners, saver);

@@ -36,6 +36,8 @@ export class Questions {
   readonly #asking = new WeakMap<Member, TokenBucket>();
   #wait: number;
   #timer: unknown;
+  /** When the timer is due, by the clock. */
+  #due = Infinity;
   #isStopped = false;
 
   constructor(options: QuestionOptions) {
@@ -57,8 +59,10 @@ export class Questions {
 
   /** Somebody new is there: from now on there may be news. */
   welcome(member: Member): void {
-    this.#wait = this.#options.limits.refreshMinMs;
-    this.#schedule();
+    const { clock, limits } = this.#options;
+    this.#wait = limits.refreshMinMs;
+    // Sooner, and never later: where somebody comes all the time one would never ask.
+    if (this.#due > clock.now() + 1.25 * this.#wait) this.#schedule();
     // Whoever dials us may be anybody, and would choose what fills our book.
     if (!member.peer.inbound) void this.#tryAsk(member);
   }
@@ -100,11 +104,15 @@ export class Questions {
   #schedule(): void {
     const { clock, random } = this.#options;
     clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#due = Infinity;
     if (this.#isStopped) return;
     // Jitter, or nodes that started together would go on asking together.
     const ms = this.#wait * (0.75 + random() / 2);
+    this.#due = clock.now() + ms;
     this.#timer = clock.setTimeout(() => {
       this.#timer = undefined;
+      this.#due = Infinity;
       void this.#refresh();
     }, ms);
   }

@@ -31,6 +31,7 @@ export class Spread {
   readonly #queue = new Map<string, News>();
   readonly #last = new RecentMap<{ readonly seq: bigint; readonly at: number }>(MAX_REMEMBERED);
   #timer: unknown;
+  #isStopped = false;
 
   constructor(options: SpreadOptions) {
     this.#options = options;
@@ -49,6 +50,7 @@ export class Spread {
   add(verified: VerifiedRecord, teller: Member): boolean {
     const { clock, limits } = this.#options;
     const { key, record } = verified;
+    if (this.#isStopped) return false;
     const waiting = this.#queue.get(key);
     if (waiting !== undefined) {
       // The newer version takes the place of the one that waits, and those who told that lack it.
@@ -74,8 +76,9 @@ export class Spread {
     if (waiting?.verified.record.seq === verified.record.seq) waiting.tellers.add(member);
   }
 
-  /** Forgets what waits. */
+  /** Forgets what waits, and takes no more. */
   stop(): void {
+    this.#isStopped = true;
     this.#options.clock.clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#queue.clear();
