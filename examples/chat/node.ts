@@ -43,13 +43,18 @@ export async function startNode(options: ProgramOptions): Promise<ChatNode> {
     protocols: [...exchange.protocols, ...gossip.protocols, ...chat.protocols],
     candidates: [exchange.candidates],
   });
-  exchange.attach(server);
-  await server.start();
   const stop = async (): Promise<void> => {
     chat.close();
     await exchange.close();
     await server.stop();
     gossip.close();
   };
+  exchange.attach(server);
+  try {
+    await server.start();
+  } catch (error) {
+    await stop();
+    throw error;
+  }
   return { chat, exchange, server, stop };
 }

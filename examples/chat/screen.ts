@@ -2,6 +2,8 @@ import { clearScreenDown, createInterface, cursorTo, moveCursor } from "node:rea
 import type { Interface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 
+const ignore = (): void => undefined;
+
 /** What a screen is made of. */
 export interface ScreenOptions {
   readonly input: Readable;
@@ -37,6 +39,9 @@ export class Screen {
       historySize: 500,
       removeHistoryDuplicates: true,
     });
+    // Of several characters that come at once, Node 20 adds all but the last to the end of the line, wherever
+    // the cursor is, and forgets the row it is in. It does so while completion is off; so it never is.
+    Object.defineProperty(this.#reader, "isCompletionEnabled", { get: () => true, set: ignore });
     // Ctrl-D, the end of the input, and we ourselves close it; on Ctrl-C it is up to us.
     this.#ended = new Promise((resolve) => this.#reader.once("close", () => resolve()));
     this.#reader.once("close", () => this.#leave());
