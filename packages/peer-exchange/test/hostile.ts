@@ -1,6 +1,6 @@
 import { Enr, encodeRlp } from "@heddle/identity";
 import { Server } from "@heddle/p2p";
-import type { DisconnectedError, Peer } from "@heddle/p2p";
+import type { DisconnectedError, MessageReadWriter, Peer, Protocol } from "@heddle/p2p";
 import {
   bytes,
   defineProtocol,
@@ -102,6 +102,25 @@ export async function hostileAt(
     },
     ended: () => net.clock.settle(ended),
   };
+}
+
+/** A node that sends what it likes under the name of `pex/1`, a good introduction or not; started. */
+export async function rawAt(
+  net: PexNetwork,
+  host: string,
+  speak: (rw: MessageReadWriter, introduction: Uint8Array) => Promise<void>,
+): Promise<Server> {
+  const key = net.network.random.secretKey();
+  const introduction = encodeRlp(["heddle", Enr.create(key).encode(), new Uint8Array(0)]);
+  const protocol: Protocol = {
+    name: "pex",
+    version: 1,
+    length: 4,
+    run: (_peer, rw) => speak(rw, introduction),
+  };
+  const server = serverAt(net, host, key, { protocols: [protocol] });
+  await server.start();
+  return server;
 }
 
 function serverAt(

@@ -2,11 +2,12 @@ import { encodeRlp, Enr } from "@heddle/identity";
 import type { EnrContent } from "@heddle/identity";
 import { DisconnectReason } from "@heddle/p2p";
 import { BadReply } from "@heddle/protocol";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 
 import { REFUSALS } from "../src/index.ts";
 import type { PeerExchange, PexOptions, Refusal } from "../src/index.ts";
-import { hostileAt, nodeAt } from "./hostile.ts";
+import { hostileAt, nodeAt, rawAt } from "./hostile.ts";
 import type { Hostile, HostileOptions } from "./hostile.ts";
 import { PexNetwork } from "./network.ts";
 
@@ -305,4 +306,35 @@ test("every refusal has a counter that starts at zero", async () => {
   await using a = await attack();
   expect(Object.keys(a.pex.counters.refused).toSorted()).toEqual([...REFUSALS].toSorted());
   expect(a.refused()).toEqual({});
+});
+
+test("whatever bytes a peer sends, it is its own connection that ends and no other", async () => {
+  await using net = new PexNetwork();
+  const { server, pex } = nodeAt(net, VICTIM, { targetPeers: 0 });
+  await server.start();
+  const honest = await hostileAt(net, "52.7.7.7");
+  await honest.connect(server);
+  let hosts = 0;
+  await fc.assert(
+    fc.asyncProperty(
+      fc.nat(3),
+      fc.uint8Array({ maxLength: 80 }),
+      fc.boolean(),
+      async (code, bytes, isFirst) => {
+        hosts += 1;
+        const raw = await rawAt(net, `185.${hosts}.0.1`, async (rw, introduction) => {
+          if (!isFirst) await rw.sendEncoded(0, introduction);
+          await rw.sendEncoded(code, bytes);
+          await rw.read();
+        });
+        await net.clock.settle(raw.dial(server.enode)).catch(() => undefined);
+        await net.clock.advance(6_000);
+        await net.clock.settle(raw.stop());
+      },
+    ),
+    { numRuns: 40 },
+  );
+  expect(pex.peers).toHaveLength(1);
+  expect(server.counters.detached).toEqual({});
+  await pex.close();
 });

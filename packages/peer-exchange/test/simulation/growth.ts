@@ -39,6 +39,8 @@ export interface GrowthResult {
   readonly bytes: number;
   /** Messages of the node that sent most. */
   readonly busiest: number;
+  /** Refusals of all nodes, by reason; those that did not come up are left out. */
+  readonly refused: Readonly<Record<string, number>>;
   /** Connections of a node. */
   readonly meanDegree: number;
   /** Of the survivors, the share in one piece: at once, and a minute later. */
@@ -75,6 +77,7 @@ export async function simulateGrowth(options: GrowthOptions): Promise<GrowthResu
     nodes: options.nodes,
     ...watch.results(),
     ...sent,
+    refused: sumRefusals(net.nodes),
     meanDegree: degrees.reduce((sum, degree) => sum + degree, 0) / degrees.length,
     ...(await killSome(net, options.killed)),
   };
@@ -191,6 +194,16 @@ function countSent(
     bytes: bytes / nodes.length,
     busiest,
   };
+}
+
+function sumRefusals(nodes: readonly PexNode[]): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const { pex } of nodes) {
+    for (const [reason, count] of Object.entries(pex.counters.refused)) {
+      if (count > 0) sums[reason] = (sums[reason] ?? 0) + count;
+    }
+  }
+  return sums;
 }
 
 /** Kills a share of the nodes, the first one among them, as if a data centre went dark. */
