@@ -10,8 +10,16 @@ import { CASES, targetProtocols } from "../src/index.ts";
 
 const readme = await readFile(new URL("../README.md", import.meta.url), "utf8");
 
-test("the README's program runs as it stands and prints its counts", async () => {
-  const program = /```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? "";
+const programs = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, program = ""]) => program);
+
+test.each([
+  {
+    of: "a run",
+    program: programs[0],
+    prints: "{ pass: 19, fail: 0, tolerated: 0, skipped: 0 }\n",
+  },
+  { of: "a case", program: programs[1], prints: "mine/long-ping: Pong, pass\n" },
+])("the README's program for $of runs as it stands", async ({ program = "", prints }) => {
   // Inside the package, so that it may import the package by its name.
   const folder = fileURLToPath(new URL("../dist", import.meta.url));
   await mkdir(folder, { recursive: true });
@@ -20,7 +28,7 @@ test("the README's program runs as it stands and prints its counts", async () =>
     const file = join(place, "program.mts");
     await writeFile(file, program);
     const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", file]);
-    expect(stdout).toBe("{ pass: 19, fail: 0, tolerated: 0, skipped: 0 }\n");
+    expect(stdout).toBe(prints);
   } finally {
     await rm(place, { recursive: true });
   }
