@@ -15,11 +15,15 @@ interface Line {
 
 /** The `n`th message of a line: noise, so that compression leaves it as large as it is. */
 function messageOf(line: number, n: number, length: number): Uint8Array {
-  let state = line * 1_000_003 + n;
-  return new Uint8Array(length).map(() => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state >>> 24;
-  });
+  const words = new Uint32Array(Math.ceil(length / 4));
+  let state = line * 1_000_003 + n + 1;
+  for (let i = 0; i < words.length; i += 1) {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    words[i] = state;
+  }
+  return new Uint8Array(words.buffer, 0, length);
 }
 
 /** The first batch in flight arrives, and only then comes back to the pool. */
@@ -35,7 +39,7 @@ function deliver(line: Line): Uint8Array[] {
   return payloads;
 }
 
-const length = fc.oneof(fc.nat(300), fc.integer({ min: 30_000, max: 300_000 }));
+const length = fc.oneof(fc.nat(300), fc.integer({ min: 30_000, max: 150_000 }));
 const step = fc.record({
   line: fc.nat(2),
   act: fc.constantFrom("push", "push", "take", "deliver"),
@@ -76,6 +80,6 @@ test("a batch stays as it is while it is in flight, whatever other connections b
         expect(line.received).toBe(line.sent);
       }
     }),
-    { numRuns: 40 },
+    { numRuns: 25 },
   );
 });
