@@ -81,5 +81,6 @@ export function clockOf(time: number, now: number = Date.now()): string {
   const date = new Date(time);
   const two = (part: number): string => String(part).padStart(2, "0");
   const clock = `${two(date.getHours())}:${two(date.getMinutes())}`;
-  return Math.abs(now - time) < OLD_MS ? clock : `${date.toISOString().slice(0, 10)} ${clock}`;
+  if (Math.abs(now - time) < OLD_MS) return clock;
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${clock}`;
 }
