@@ -157,13 +157,13 @@ export class Indexer {
       await checkInside(path, root.path, identity);
       const known = library.at(path);
       if (known !== undefined && isSameState(known.identity, identity)) return;
-      if (known === undefined && library.size >= limits.maxFiles) {
-        const problem = `${limits.maxFiles} files are shared already`;
-        throw new FileShareError("ERR_FILES_TOO_MANY", problem);
-      }
       if (identity.size > BigInt(limits.maxFileBytes)) {
         const problem = `${identity.size} bytes exceed ${limits.maxFileBytes}`;
         throw new FileShareError("ERR_FILES_TOO_BIG", problem);
+      }
+      if (known === undefined && library.size >= limits.maxFiles) {
+        const problem = `${limits.maxFiles} files are shared already`;
+        throw new FileShareError("ERR_FILES_TOO_MANY", problem);
       }
       const hashed = await hashFile(handle, identity, store, this.#controller.signal);
       library.add({ path, name: basename(path), identity, ...hashed });

@@ -69,8 +69,8 @@ export interface FetchOptions {
   readonly name?: string;
   /** Whether a file of that name may be replaced; false by default. */
   readonly force?: boolean;
-  /** Who holds the file; without it they are searched for. */
-  readonly from?: readonly Enr[];
+  /** Who holds the file, read again whenever holders are looked for; without it they are searched for. */
+  readonly from?: Iterable<Enr>;
   readonly signal?: AbortSignal;
   /** Told of every verified chunk. */
   readonly onProgress?: (progress: Progress) => void;

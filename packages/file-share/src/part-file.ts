@@ -54,8 +54,6 @@ export class PartFile {
   #draining: Promise<void> | undefined;
   #timer: unknown;
   #room: (() => void)[] = [];
-  #dirty: { from: number; to: number } | undefined;
-  #flushing: Promise<void> | undefined;
   #syncing: Promise<void> | undefined;
   #unsynced = 0;
   #error: FileShareError | undefined;
@@ -120,10 +118,16 @@ export class PartFile {
     return chunk.subarray(0, length);
   }
 
-  /** Forgets a chunk that is not what it should be. */
-  forget(index: number): void {
+  /**
+   * Forgets a chunk that is not what it should be.
+   *
+   * @throws FileShareError as {@link write} does
+   */
+  async forget(index: number): Promise<void> {
     this.#have.delete(index);
-    this.#mark(index);
+    await this.#writeBits(index, index).catch((cause: unknown) => {
+      throw fileError(cause, "writing the file");
+    });
   }
 
   /** Whether a chunk is in the file, or will be as soon as the disk has taken it. */
@@ -228,12 +232,14 @@ export class PartFile {
         const batch = nextBatch(this.#unwritten);
         await this.#writeBatch(batch);
         for (const [index, chunk] of batch) {
-          this.#unwritten.delete(index);
           this.#have.add(index);
-          this.#mark(index);
+          this.#unwritten.delete(index);
           this.#unsynced += chunk.length;
-          this.#options.written(index);
         }
+        const indexes = batch.map(([index]) => index);
+        await this.#writeBits(indexes[0] ?? 0, indexes.at(-1) ?? 0);
+        // Told only now: what was told is found again, whatever happens to the process.
+        for (const index of indexes) this.#options.written(index);
         for (const resume of this.#room.splice(0)) resume();
         if (this.#unsynced >= SYNC_BYTES) this.#sync();
       } while (this.#isBatchReady());
@@ -260,23 +266,10 @@ export class PartFile {
     this.#options.failed(this.#error);
   }
 
-  #mark(index: number): void {
-    const at = index >> 3;
-    const { from, to } = this.#dirty ?? { from: at, to: at + 1 };
-    this.#dirty = { from: Math.min(from, at), to: Math.max(to, at + 1) };
-    this.#flushing ??= this.#flush().finally(() => (this.#flushing = undefined));
-  }
-
-  async #flush(): Promise<void> {
-    try {
-      while (this.#dirty !== undefined) {
-        const { from, to } = this.#dirty;
-        this.#dirty = undefined;
-        await this.#bits.write(this.#have.bytes, from, to - from, from);
-      }
-    } catch (error) {
-      this.#fail(error);
-    }
+  /** Writes the bits of the chunks from `first` to `last`. */
+  async #writeBits(first: number, last: number): Promise<void> {
+    const [from, to] = [first >> 3, (last >> 3) + 1];
+    await this.#bits.write(this.#have.bytes, from, to - from, from);
   }
 
   #sync(): void {
@@ -293,7 +286,6 @@ export class PartFile {
       this.#drain();
       await this.#draining;
     }
-    await this.#flushing;
     await this.#syncing;
     this.#throwLate();
   }

@@ -263,7 +263,7 @@ export class Transfer {
       this.signal.throwIfAborted();
       const leaf = await hashes.leaf(index, source);
       if (isChunk(await part.read(index), leaf)) this.#resumedBytes += chunkSize(shape, index);
-      else part.forget(index);
+      else await part.forget(index);
     }
     this.#doneBytes = this.#resumedBytes;
   }

@@ -198,7 +198,7 @@ describe("several holders", () => {
     );
     const records = [slow.record];
     const fetching = fetchAll(reader, whole, await temporaryFolder(), {
-      from: { [Symbol.iterator]: () => records[Symbol.iterator]() } as never,
+      from: records,
     });
     late = await nodes.addOther(protocols);
     records.push(late.record);
