@@ -101,6 +101,9 @@ export class Joiner {
       throw error;
     }
     if (outcome.peer !== undefined) return outcome;
+    // Somebody may have come at the very end of the round.
+    const [late] = roster.list();
+    if (late !== undefined) return { ...outcome, via: "peer", peer: late.peer };
     this.#setStatus("isolated");
     void this.#return();
     if (outcome.attempts.length > 0) throw new JoinError(outcome.attempts);

@@ -85,7 +85,7 @@ export const DEFAULT_PEX_LIMITS: PexLimits = Object.freeze({
   freeInbound: 0.25,
   graceMs: 2_000,
   questions: Object.freeze({ perSecond: 0.5, burst: 10 }),
-  announcements: Object.freeze({ perSecond: 20, burst: 1_000 }),
+  announcements: Object.freeze({ perSecond: 2, burst: 1_000 }),
   verifications: Object.freeze({ perSecond: 500, burst: 5_000 }),
   misuse: Object.freeze({ perSecond: 0.1, burst: 100 }),
 });
