@@ -1,4 +1,4 @@
-import { bytesEqual, toHex } from "@heddle/identity";
+import { bytesEqual, decodeRlp, encodeRlp, RlpError, toHex } from "@heddle/identity";
 import { seededRandom } from "@heddle/testing";
 import { assert, property, integer, uint8Array } from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -203,8 +203,24 @@ describe("mutations", () => {
 test("minimizing leaves what is needed and nothing else", () => {
   const input = Uint8Array.from({ length: 1_000 }, (_, i) => i & 0xff);
   const needs = (bytes: Uint8Array): boolean => bytes.includes(0x07) && bytes.includes(0xfe);
-  expect(minimize(input, needs)).toEqual(Uint8Array.of(0xfe, 0x07));
-  expect(minimize(Uint8Array.of(9, 9), () => true)).toEqual(new Uint8Array(0));
+  expect(minimize(input, "bytes", needs)).toEqual(Uint8Array.of(0xfe, 0x07));
+  expect(minimize(Uint8Array.of(9, 9), "bytes", () => true)).toEqual(new Uint8Array(0));
+});
+
+test("minimizing RLP leaves out items, and what is left is RLP", () => {
+  const noise = Array.from({ length: 50 }, (_, i) => [i, "x".repeat(60)]);
+  const input = encodeRlp([noise, [["needle", noise]], "more"]);
+  const holdsNeedle = (bytes: Uint8Array): boolean => {
+    try {
+      return JSON.stringify(decodeRlp(bytes), (_key, value: unknown) =>
+        value instanceof Uint8Array ? new TextDecoder().decode(value) : value,
+      ).includes("needle");
+    } catch (error) {
+      if (error instanceof RlpError) return false;
+      throw error;
+    }
+  };
+  expect(toHex(minimize(input, "rlp", holdsNeedle))).toBe(toHex(encodeRlp("needle")));
 });
 
 test("the board shows another thread what runs", () => {

@@ -166,7 +166,7 @@ class Run {
       target: this.#target.name,
       kind: "undocumented error",
       what: error instanceof Error ? `${signature}: ${error.message}` : signature,
-      input: minimize(input, (candidate) => {
+      input: minimize(input, this.#target.kind, (candidate) => {
         const { error: other } = this.#try(candidate);
         return other !== undefined && signatureOf(other) === signature;
       }),
@@ -180,7 +180,7 @@ class Run {
   }
 
   #slow(input: Uint8Array): Finding {
-    const shortest = minimize(input, (candidate) => this.#isSlow(candidate));
+    const shortest = minimize(input, this.#target.kind, (candidate) => this.#isSlow(candidate));
     const what = `${Math.round(this.#try(shortest).ms)} ms for ${shortest.length} bytes`;
     return { target: this.#target.name, kind: "slow", what, input: shortest };
   }
