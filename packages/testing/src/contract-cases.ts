@@ -4,7 +4,7 @@ import type { Protocol } from "@heddle/p2p";
 
 import { Conversation } from "./conversation.ts";
 import { FaultKind } from "./faults.ts";
-import { Probe, WatchedClock } from "./probe.ts";
+import { Probe } from "./probe.ts";
 import type { Direction } from "./probe.ts";
 import type { SeededRandom } from "./random.ts";
 import { openResources, resourcesBeyond } from "./resources.ts";
@@ -12,19 +12,21 @@ import { toBytes } from "./sample-shape.ts";
 import { withId } from "./samples.ts";
 import type { CodeSample, Sampler } from "./samples.ts";
 import type { CreateSubject } from "./subject.ts";
+import { WatchedClock } from "./watched-clock.ts";
 
 /** What a case of the contract works with. */
 export interface ContractSetup {
   readonly create: CreateSubject;
   readonly sampler: Sampler;
   readonly seed: number;
+  readonly patienceMs: number;
   readonly random: SeededRandom;
 }
 
 const DIRECTIONS: readonly Direction[] = ["inbound", "dialed"];
 
-/** How long what a connection has begun may go on after its end. */
-const AFTERWARDS = { virtualMs: 60_000, realMs: 2_000 } as const;
+/** How long what a connection has begun may go on after its end, in virtual milliseconds. */
+const AFTERWARDS_MS = 60_000;
 
 /** How often a connection is made to see whether each of them leaves something behind. */
 const REPEATS = 8;
@@ -32,9 +34,9 @@ const REPEATS = 8;
 /** Two nodes of the same kind talk for a minute: neither finds the other in breach of the protocol. */
 export async function speakTogether(
   { faults }: Probe,
-  { create, seed }: ContractSetup,
+  { create, seed, patienceMs }: ContractSetup,
 ): Promise<void> {
-  const shared = { network: new MemoryNetwork(), clock: new WatchedClock() };
+  const shared = { network: new MemoryNetwork(), clock: new WatchedClock(), patienceMs };
   const one = await Probe.open(create, { seed: seed + 1, ...shared });
   const other = await Probe.open(create, { seed: seed + 2, ...shared });
   for (const probe of [one, other]) {
@@ -47,7 +49,7 @@ export async function speakTogether(
   }
   try {
     await shared.clock.settle(one.server.dial(other.server.enode));
-    await shared.clock.advance(AFTERWARDS.virtualMs);
+    await shared.clock.advance(AFTERWARDS_MS);
   } finally {
     faults.push(...(await one.close()), ...(await other.close()));
   }
@@ -78,14 +80,14 @@ export async function endAnywhere(probe: Probe, setup: ContractSetup): Promise<v
       }
     }
   }
-  await probe.waitFor(() => probe.runs.every(({ isSettled }) => isSettled), AFTERWARDS);
+  await probe.waitFor(() => hasSettled(probe), AFTERWARDS_MS);
   await probe.checkAnswers(await probe.connect("inbound"));
 }
 
 /** Looks for what outlives its connection, its server, and the protocol itself. */
 export async function leaveNothing(probe: Probe, setup: ContractSetup): Promise<void> {
   const before = openResources();
-  const inner = await Probe.open(setup.create, { seed: setup.seed });
+  const inner = await Probe.open(setup.create, setup);
   try {
     await talkOnce(inner, setup);
     const pending = inner.clock.pending;
@@ -98,7 +100,7 @@ export async function leaveNothing(probe: Probe, setup: ContractSetup): Promise<
     probe.faults.push(...(await inner.close()));
   }
   const isClean = (): boolean => resourcesBeyond(before).length === 0;
-  if (!(await probe.waitFor(isClean, { virtualMs: 0, realMs: AFTERWARDS.realMs }))) {
+  if (!(await probe.waitFor(isClean, 0))) {
     probe.note(FaultKind.leak, `left behind: ${resourcesBeyond(before).join(", ")}`);
   }
 }
@@ -166,6 +168,10 @@ const ENDINGS: readonly (readonly [how: string, end: Ending])[] = [
   ],
 ];
 
+function hasSettled({ runs }: Probe): boolean {
+  return runs.every(({ isSettled }) => isSettled);
+}
+
 /** Says one of each message to each protocol, goes, and lets all of that come to its end. */
 async function talkOnce(probe: Probe, setup: ContractSetup): Promise<void> {
   for (const { protocol, direction } of combinations(probe)) {
@@ -179,6 +185,7 @@ async function talkOnce(probe: Probe, setup: ContractSetup): Promise<void> {
     }
     await conversation.receive();
     conversation.peer.destroy();
-    await probe.clock.advance(AFTERWARDS.virtualMs);
+    await probe.waitFor(() => hasSettled(probe), AFTERWARDS_MS);
+    await probe.clock.advance(AFTERWARDS_MS);
   }
 }

@@ -11,8 +11,8 @@ import type { Direction, Probe } from "./probe.ts";
 import { withId } from "./samples.ts";
 import type { CodeSample } from "./samples.ts";
 
-/** How long an answer may take: longer than any request should wait for it. */
-const PATIENCE = { virtualMs: 60_000, realMs: 2_000 } as const;
+/** How long an answer may take, in virtual milliseconds: longer than any request should wait for it. */
+const PATIENCE_MS = 60_000;
 
 /** A request id that nobody has given yet: 2^60. */
 const FAR_ID = Uint8Array.of(0x10, 0, 0, 0, 0, 0, 0, 0);
@@ -107,7 +107,7 @@ async function checkAnswered(
     message = received.find((each) => isAnswer(each, sample));
     return message !== undefined || conversation.isOver;
   };
-  await probe.waitFor(look, PATIENCE);
+  await probe.waitFor(look, PATIENCE_MS);
   const name = conversation.nameOf(sample);
   if (message === undefined) {
     if (!conversation.isOver) {
@@ -136,7 +136,7 @@ async function checkTaken(
   sample: CodeSample,
 ): Promise<void> {
   const isTaken = (): boolean => conversation.isOver || conversation.read >= conversation.sent;
-  if (await probe.waitFor(isTaken, PATIENCE)) return;
+  if (await probe.waitFor(isTaken, PATIENCE_MS)) return;
   probe.note(FaultKind.unread, `${conversation.nameOf(sample)}: unread after a minute`);
 }
 
@@ -146,7 +146,7 @@ async function checkRefused(
   sample: CodeSample,
   why: string,
 ): Promise<void> {
-  await probe.waitFor(() => conversation.isOver, PATIENCE);
+  await probe.waitFor(() => conversation.isOver, PATIENCE_MS);
   await conversation.receive();
   if (conversation.isOver && conversation.endReason === DisconnectReason.protocolError) return;
   const detail = `${conversation.nameOf(sample)}: ${why}, and yet: ${conversation.fate}`;

@@ -17,6 +17,8 @@ export interface ContractOptions {
   readonly samples?: Samples;
   /** An integer, 1 by default: the same seed gives the same run. */
   readonly seed?: number;
+  /** How long what waits for a disk or another process is waited for, in real ms; 10,000 by default. */
+  readonly patienceMs?: number;
 }
 
 const CASES: readonly (readonly [string, (probe: Probe, setup: ContractSetup) => Promise<void>])[] =
@@ -41,14 +43,14 @@ const CASES: readonly (readonly [string, (probe: Probe, setup: ContractSetup) =>
 export function contract(
   test: DefineTest,
   create: CreateSubject,
-  { samples = {}, seed = 1 }: ContractOptions = {},
+  { samples = {}, seed = 1, patienceMs = 10_000 }: ContractOptions = {},
 ): void {
   for (const [name, check] of CASES) {
     test(name, async () => {
-      const probe = await Probe.open(create, { seed });
+      const probe = await Probe.open(create, { seed, patienceMs });
       try {
         const sampler = new Sampler(samples);
-        await check(probe, { create, sampler, seed, random: seededRandom(seed) });
+        await check(probe, { create, sampler, seed, patienceMs, random: seededRandom(seed) });
       } finally {
         await probe.close();
       }

@@ -19,6 +19,8 @@ export interface FuzzOptions {
   readonly seed?: number;
   /** Payloads that get past what schemas do not show, such as signatures. */
   readonly samples?: Samples;
+  /** How long what waits for a disk or another process is waited for, in real ms; 10,000 by default. */
+  readonly patienceMs?: number;
   /** What one message may cost. */
   readonly limits?: Partial<FuzzLimits>;
 }
@@ -61,14 +63,14 @@ export async function fuzzProtocol(
   subject: Protocol | readonly Protocol[] | CreateSubject,
   options: FuzzOptions = {},
 ): Promise<FuzzReport> {
-  const { messages = 500, seed = 1, samples = {} } = options;
+  const { messages = 500, seed = 1, samples = {}, patienceMs = 10_000 } = options;
   if (!Number.isSafeInteger(messages) || messages < 0) {
     throw new RangeError(`messages: expected an integer >= 0, got ${messages}`);
   }
   const random = seededRandom(seed);
   const sampler = new Sampler(samples);
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
-  const probe = await Probe.open(toCreate(subject), { seed });
+  const probe = await Probe.open(toCreate(subject), { seed, patienceMs });
   try {
     if (probe.protocols.length === 0) throw new TypeError("there is no protocol to fuzz");
     const session = new FuzzSession(probe, { random, sampler, limits });

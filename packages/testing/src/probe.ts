@@ -14,8 +14,8 @@ import type { Speaker } from "./samples.ts";
 import type { ScriptedPeer } from "./scripted-peer.ts";
 import { createSubject } from "./subject.ts";
 import type { CreateSubject, ProtocolOwner } from "./subject.ts";
-import { VirtualClock } from "./virtual-clock.ts";
-import { watchProtocol } from "./watched-protocol.ts";
+import { WatchedClock } from "./watched-clock.ts";
+import { unwatched, watchProtocol } from "./watched-protocol.ts";
 import type { WatchedRun } from "./watched-protocol.ts";
 
 const HOST = "127.0.0.1";
@@ -23,11 +23,17 @@ const HOST = "127.0.0.1";
 /** Longer than the grace period of a server, after which a `run` is left behind: 5 s. */
 const END_MS = 10_000;
 
+/** How long the end itself may take, in virtual milliseconds: longer than any deadline of a server. */
+const LAST_MS = 120_000;
+
 /** How many different peers there are: making keys is what costs most here. */
 const PEERS = 8;
 
-/** What runs under watch may do with real time, such as reading a file: how often that is looked at. */
+/** How often it is looked at. */
 const REAL_STEP_MS = 5;
+
+/** The step in which virtual time passes, with a moment of real time in each. */
+const VIRTUAL_STEP_MS = 1_000;
 
 /** Who opened a connection, as the server sees it. */
 export type Direction = "inbound" | "dialed";
@@ -35,6 +41,8 @@ export type Direction = "inbound" | "dialed";
 /** What two probes share when they are to meet. */
 export interface ProbeOptions {
   readonly seed?: number;
+  /** How long what waits for a disk or another process is waited for, in real milliseconds. */
+  readonly patienceMs: number;
   /** The other's. */
   readonly clock?: WatchedClock;
   readonly network?: MemoryNetwork;
@@ -45,21 +53,7 @@ interface ProbeParts {
   readonly clock: WatchedClock;
   readonly ownsClock: boolean;
   readonly transport: Transport;
-}
-
-/** Virtual time that goes on when a timer throws, and tells. */
-export class WatchedClock extends VirtualClock {
-  thrown: ((error: unknown) => void) | undefined;
-
-  override setTimeout(task: () => void, ms: number): unknown {
-    return super.setTimeout(() => {
-      try {
-        task();
-      } catch (error) {
-        this.thrown?.(error);
-      }
-    }, ms);
-  }
+  readonly patienceMs: number;
 }
 
 /**
@@ -73,6 +67,7 @@ export class Probe {
   readonly runs: readonly WatchedRun[];
   readonly faults: Fault[] = [];
   readonly #ownsClock: boolean;
+  readonly #patienceMs: number;
   readonly #owner: Required<ProtocolOwner>;
   readonly #transport: Transport;
   readonly #identities: readonly Speaker[];
@@ -88,6 +83,7 @@ export class Probe {
     const runs: WatchedRun[] = [];
     this.#owner = owner;
     this.#ownsClock = ownsClock;
+    this.#patienceMs = parts.patienceMs;
     clock.thrown ??= (error): void => {
       this.note(FaultKind.escaped, `a timer threw ${describeError(error)}`, error);
     };
@@ -121,14 +117,20 @@ export class Probe {
   }
 
   /** Starts a server with what `create` makes. */
-  static async open(create: CreateSubject, options: ProbeOptions = {}): Promise<Probe> {
+  static async open(create: CreateSubject, options: ProbeOptions): Promise<Probe> {
     const random = seededRandom(options.seed ?? 1);
     const { clock = new WatchedClock(), network = new MemoryNetwork() } = options;
     const ownsClock = options.clock === undefined;
     const key = random.secretKey();
     const owner = await createSubject(create, { key, clock, random: random.fork().next });
     const transport = network.transport(HOST);
-    const probe = new Probe(owner, key, { random, clock, ownsClock, transport });
+    const probe = new Probe(owner, key, {
+      random,
+      clock,
+      ownsClock,
+      transport,
+      patienceMs: options.patienceMs,
+    });
     await owner.attach(unwatched(probe.server, owner.protocols));
     await clock.settle(probe.server.start());
     return probe;
@@ -200,24 +202,30 @@ export class Probe {
    *
    * @returns whether it came to hold
    */
-  async waitFor(
+  async waitFor(condition: () => boolean | Promise<boolean>, virtualMs: number): Promise<boolean> {
+    // Once a wait in real time was in vain, there need not be another.
+    const holds = await this.#pass(condition, virtualMs, this.#wasInVain ? 0 : this.#patienceMs);
+    this.#wasInVain ||= !holds;
+    return holds;
+  }
+
+  async #pass(
     condition: () => boolean | Promise<boolean>,
-    { virtualMs, realMs }: { virtualMs: number; realMs: number },
+    virtualMs: number,
+    realMs: number,
   ): Promise<boolean> {
     await this.clock.advance(0);
-    for (let passed = 0; passed < virtualMs; passed += 1_000) {
+    for (let passed = 0; passed < virtualMs; passed += VIRTUAL_STEP_MS) {
       if (await condition()) return true;
-      await this.clock.advance(1_000);
+      await realTime(1);
+      await this.clock.advance(VIRTUAL_STEP_MS);
     }
     for (let passed = 0; passed < realMs; passed += REAL_STEP_MS) {
       if (await condition()) return true;
-      if (this.#wasInVain) break;
-      await new Promise((resolve) => setTimeout(resolve, REAL_STEP_MS));
+      await realTime(REAL_STEP_MS);
       await this.clock.advance(0);
     }
-    const holds = await condition();
-    this.#wasInVain ||= !holds;
-    return holds;
+    return condition();
   }
 
   /** The key of a peer that is not connected; each has its turn. */
@@ -242,9 +250,9 @@ export class Probe {
 
   async #close(): Promise<readonly Fault[]> {
     try {
-      await this.clock.settle(this.server.stop());
+      await this.#finish(this.server.stop(), "the server");
       for (const listener of this.#listeners) await listener.close();
-      await this.clock.settle(Promise.resolve(this.#owner.close()));
+      await this.#finish(Promise.resolve(this.#owner.close()), "what owns the protocols");
       await this.clock.advance(END_MS);
       for (const { label, isSettled, waiting } of this.runs) {
         if (!isSettled) this.note(FaultKind.hang, `${label}: run did not end`);
@@ -255,21 +263,27 @@ export class Probe {
       const pending = this.#ownsClock ? this.clock.pending : 0;
       if (pending > 0) this.note(FaultKind.leak, `${pending} timers were left behind`);
     } catch (error) {
-      this.note(FaultKind.hang, `the server did not stop: ${describeError(error)}`, error);
+      this.note(FaultKind.hang, `the end failed: ${describeError(error)}`, error);
     } finally {
       this.#unwatch();
     }
     return this.faults;
   }
+
+  /** Waits until something has ended. @throws what it rejects with, or an Error when it does not end */
+  async #finish(ending: Promise<unknown>, what: string): Promise<void> {
+    let hasEnded = false;
+    const ended = (): void => {
+      hasEnded = true;
+    };
+    ending.then(ended, ended);
+    if (!(await this.#pass(() => hasEnded, LAST_MS, this.#patienceMs))) {
+      throw new Error(`${what} did not stop`);
+    }
+    await ending;
+  }
 }
 
-/** The server as it would be without the watch: protocols may look for themselves among its own. */
-function unwatched(server: Server, protocols: readonly Protocol[]): Server {
-  return new Proxy(server, {
-    get(target, property): unknown {
-      if (property === "config") return { ...target.config, protocols };
-      const value: unknown = Reflect.get(target, property, target);
-      return typeof value === "function" ? (value.bind(target) as unknown) : value;
-    },
-  });
+function realTime(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,5 +1,13 @@
 import type { RlpInput } from "@heddle/identity";
-import type { Clock, Message, MessageReadWriter, Peer, Protocol, ReadOptions } from "@heddle/p2p";
+import type {
+  Clock,
+  Message,
+  MessageReadWriter,
+  Peer,
+  Protocol,
+  ReadOptions,
+  Server,
+} from "@heddle/p2p";
 
 /** One `run` of a watched protocol. */
 export interface WatchedRun {
@@ -36,6 +44,17 @@ export function watchProtocol(protocol: Protocol, runs: WatchedRun[]): Protocol 
       }
     },
   };
+}
+
+/** The server as it would be without the watch: protocols may look for themselves among its own. */
+export function unwatched(server: Server, protocols: readonly Protocol[]): Server {
+  return new Proxy(server, {
+    get(target, property): unknown {
+      if (property === "config") return { ...target.config, protocols };
+      const value: unknown = Reflect.get(target, property, target);
+      return typeof value === "function" ? (value.bind(target) as unknown) : value;
+    },
+  });
 }
 
 class WatchedReadWriter implements MessageReadWriter {

@@ -1,3 +1,5 @@
+import { stat } from "node:fs/promises";
+
 import { Disconnect, DisconnectReason } from "@heddle/p2p";
 import type { Peer, Protocol } from "@heddle/p2p";
 import { defineProtocol, implement, request, text, uint } from "@heddle/protocol";
@@ -15,6 +17,15 @@ describe("a declared protocol that asks keeps to", () =>
 describe("a raw protocol keeps to", () =>
   contract(test, () => [createZeros(100)], { samples: { 0: [[3]] } }));
 
+describe("a protocol that waits for a disk keeps to", () => {
+  const waiting = async (): Promise<number[]> => [(await stat(import.meta.dirname)).nlink];
+  contract(test, () => ({
+    protocols: createRange({ range: waiting, store: waiting }),
+    attach: waiting,
+    close: waiting,
+  }));
+});
+
 describe("two versions and a companion keep to", () =>
   contract(test, () => [
     { ...createZeros(10), version: 2, requires: [Range1] },
@@ -25,7 +36,7 @@ describe("two versions and a companion keep to", () =>
 /** Runs the case whose name has `word` in it, and returns the faults it finds. */
 async function faultsOf(word: string, create: CreateSubject): Promise<readonly Fault[]> {
   const cases = new Map<string, () => Promise<void>>();
-  contract((name, run) => cases.set(name, run), create);
+  contract((name, run) => cases.set(name, run), create, { patienceMs: 50 });
   const [found] = [...cases].filter(([name]) => name.includes(word));
   if (found === undefined) throw new Error(`no case is about ${word}`);
   try {

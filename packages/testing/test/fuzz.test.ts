@@ -1,3 +1,5 @@
+import { stat } from "node:fs/promises";
+
 import { bytesEqual, nodeIdOf } from "@heddle/identity";
 import { DisconnectReason, UselessPeer } from "@heddle/p2p";
 import type { Peer, Protocol } from "@heddle/p2p";
@@ -26,6 +28,13 @@ test("a protocol that checks what it gets has no faults, and has been given much
   expect(report.received).toBeGreaterThan(50);
   expect(report.refused).toBeGreaterThan(50);
   expect(report.connections).toBeGreaterThanOrEqual(report.refused);
+});
+
+test("waiting for a disk is no fault", async () => {
+  const waiting = async (): Promise<number[]> => [(await stat(import.meta.dirname)).nlink];
+  const protocols = createRange({ range: waiting, store: waiting });
+  const { faults } = await fuzzProtocol(() => ({ protocols, close: waiting }), { messages: 100 });
+  expect(faults).toEqual([]);
 });
 
 test("a count that nobody checks is found, with the messages that show it", async () => {
@@ -68,7 +77,7 @@ describe("what escapes is told by its kind:", () => {
 
   test("unread and hang: a handler that never ends", async () => {
     const store = (): Promise<never> => new Promise(() => undefined);
-    const report = await fuzzProtocol(createRange({ store }), { messages: 50 });
+    const report = await fuzzProtocol(createRange({ store }), { messages: 50, patienceMs: 50 });
     expect(kinds(report).sort()).toEqual([FaultKind.hang, FaultKind.unread]);
   });
 
