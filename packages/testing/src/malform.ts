@@ -65,7 +65,7 @@ const BYTE_CHANGES: readonly (readonly [
   ["a list of 2^32 bytes", (payload) => join(Uint8Array.of(0xfc, 1, 0, 0, 0, 0), payload)],
   ["a byte as a string", () => Uint8Array.of(0x81, 0x05)],
   ["a long form for a short list", (payload) => join(Uint8Array.of(0xf8, payload.length), payload)],
-  ["lists in lists", () => nested(DEPTH)],
+  ["lists in lists", () => (nestedLists ??= nested(DEPTH)).slice()],
   ["zeros", () => new Uint8Array(LONG_BYTES)],
 ];
 
@@ -120,6 +120,8 @@ function withOther(payload: Uint8Array, random: SeededRandom): Uint8Array {
   changed[at] = (changed[at] ?? 0) ^ (1 << random.integer(8));
   return changed;
 }
+
+let nestedLists: Uint8Array | undefined;
 
 /** Empty lists, each in another, encoded from the inside out. */
 function nested(depth: number): Uint8Array {

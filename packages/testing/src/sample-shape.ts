@@ -10,6 +10,9 @@ const MAX_ELEMENTS = 3;
 const MAX_BYTES = 64 * 1024;
 const MAX_MANY = 1_024;
 
+/** Bytes that are drawn one by one, at most. */
+const MAX_DRAWN = 256;
+
 const SMALL = [0, 1, 2, 3, 127, 128, 300];
 
 /** What programs trip over. */
@@ -52,13 +55,13 @@ export function sampleShape(shape: Shape, random: SeededRandom, bits?: number): 
     case "text":
       return sampleText(shape, random, bits);
     case "bytes":
-      return random.bytes(drawSize(shape, random, bits));
+      return sampleBytes(drawSize(shape, random, bits), random);
     case "item":
       return random.bytes(4);
     case "list": {
       const length = drawCount(shape.max, random, bits);
-      // Only a list by itself is long: lists of long lists would take minutes to make.
-      const within = length > MAX_ELEMENTS ? undefined : bits;
+      // One of several is not extreme, too: lists of long lists would take minutes to make.
+      const within = length > 1 ? undefined : bits;
       return Array.from({ length }, () => sampleShape(shape.element, random, within));
     }
     case "tuple":
@@ -96,6 +99,13 @@ export function toBytes(value: number | bigint): Uint8Array {
 interface Bounds {
   readonly min: number;
   readonly max: number;
+}
+
+/** Random bytes; what is long repeats itself, because drawing is what costs here. */
+function sampleBytes(size: number, random: SeededRandom): Uint8Array {
+  const drawn = random.bytes(Math.min(size, MAX_DRAWN));
+  if (drawn.length === size) return drawn;
+  return Uint8Array.from({ length: size }, (_, i) => drawn[i % MAX_DRAWN] as number);
 }
 
 function sampleText(bounds: Bounds, random: SeededRandom, bits: number | undefined): Uint8Array {
