@@ -22,10 +22,13 @@ const END = "<!-- prettier-ignore-end -->";
 /** With the slow cases, each of which takes up to a minute. */
 const OPTIONS = { slow: true, concurrency: 4 };
 
+/** A protocol of go-ethereum's that does not read stops its whole connection. */
+const FAILED_BY_GETH = ["mux/one-stalled", "base/ping-while-stalled"];
+
 describeGeth("conformance", () => {
-  test("go-ethereum fails no case, and its deviations are those of the README", async () => {
+  test("go-ethereum fails what stalls it, and its deviations are those of the README", async () => {
     await using geth = await serveGeth({
-      protocols: ["MyProtocol/1", "bench/1", "echo/1", "echo/2", "echo/3", "wide/1"],
+      protocols: ["MyProtocol/1", "bench/1", "echo/1", "echo/2", "echo/3", "hold/1", "wide/1"],
       maxPeers: 100,
     });
     await using heddle = new Server({
@@ -39,9 +42,8 @@ describeGeth("conformance", () => {
       runConformance(geth.enode, OPTIONS),
       runConformance(heddle.enode, OPTIONS),
     ]);
-    expect(theirs.results.filter(({ verdict }) => verdict === "fail").map(formatResult)).toEqual(
-      [],
-    );
+    const failed = theirs.results.filter(({ verdict }) => verdict === "fail");
+    expect(failed.map(({ name }) => name)).toEqual(FAILED_BY_GETH);
     expect(ours.results.filter(({ verdict }) => verdict !== "pass").map(formatResult)).toEqual([]);
 
     const readme = await readFile(README, "utf8");

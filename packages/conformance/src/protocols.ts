@@ -5,7 +5,7 @@ export type Lengths = Readonly<Record<string, number>>;
 
 /**
  * How many message codes the protocols use that the suite can talk to; {@link targetProtocols} has them all for a
- * Heddle server, the go-ethereum peer in `test/interop` all but `hold`.
+ * Heddle server, the go-ethereum peer in `test/interop` too.
  */
 export const LENGTHS: Lengths = {
   MyProtocol: 1,

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ethereum/go-ethereum/p2p"
 	"github.com/ethereum/go-ethereum/rlp"
@@ -21,6 +22,7 @@ var definitions = map[string]definition{
 	"MyProtocol": {1, handleFooBar},
 	"bench":      {3, handleBench},
 	"echo":       {4, handleEcho},
+	"hold":       {1, handleHold},
 	"req":        {2, handleReq},
 	"wide":       {wideLength, handleWide},
 }
@@ -67,6 +69,12 @@ func readLoop(s *session, handle func(*session, p2p.Msg) error) error {
 			return err
 		}
 	}
+}
+
+// handleHold does not read on for a minute, whatever comes.
+func handleHold(*session, p2p.Msg) error {
+	time.Sleep(time.Minute)
+	return nil
 }
 
 // handleFooBar answers ["foo"] with ["bar"] and reports whatever comes.
