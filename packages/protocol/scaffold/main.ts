@@ -21,7 +21,7 @@ async function main(args: string[]): Promise<void> {
   ${created.join("\n  ")}
 changed, so that the workspace knows them:
   ${changed.join("\n  ")}
-next:
+next, and pnpm-lock.yaml follows by itself:
   npx -y pnpm@12 check && npx -y pnpm@12 test packages/${name} examples/${name}
   npx -y pnpm@12 example:${name}
 `);

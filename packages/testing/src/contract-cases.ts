@@ -37,21 +37,23 @@ export async function speakTogether(
   { create, seed, patienceMs }: ContractSetup,
 ): Promise<void> {
   const shared = { network: new MemoryNetwork(), clock: new WatchedClock(), patienceMs };
-  const one = await Probe.open(create, { seed: seed + 1, ...shared });
-  const other = await Probe.open(create, { seed: seed + 2, ...shared });
-  for (const probe of [one, other]) {
-    probe.server.on("peer:drop", ({ error }) => {
-      const isBreach =
-        error.reason === DisconnectReason.protocolError ||
-        error.reason === DisconnectReason.subprotocolError;
-      if (isBreach) probe.note(FaultKind.conduct, `two of a kind: ${error.message}`, error);
-    });
-  }
+  const probes: Probe[] = [];
   try {
+    for (const offset of [1, 2]) {
+      const probe = await Probe.open(create, { seed: seed + offset, ...shared });
+      probes.push(probe);
+      probe.server.on("peer:drop", ({ error }) => {
+        const isBreach =
+          error.reason === DisconnectReason.protocolError ||
+          error.reason === DisconnectReason.subprotocolError;
+        if (isBreach) probe.note(FaultKind.conduct, `two of a kind: ${error.message}`, error);
+      });
+    }
+    const [one, other] = probes as [Probe, Probe];
     await shared.clock.settle(one.server.dial(other.server.enode));
     await shared.clock.advance(AFTERWARDS_MS);
   } finally {
-    faults.push(...(await one.close()), ...(await other.close()));
+    for (const probe of probes) faults.push(...(await probe.close()));
   }
 }
 
@@ -70,9 +72,9 @@ export async function endAnywhere(probe: Probe, setup: ContractSetup): Promise<v
         await bystander.greet();
         const conversation = await open();
         if (sample.kind !== "handshake") await conversation.greet();
-        const wasAlone = bystander.isOver;
+        const wasGone = bystander.isOver;
         await end(probe, conversation, sample, payloadOf(sample, setup));
-        if (bystander.isOver && !wasAlone) {
+        if (bystander.isOver && !wasGone) {
           probe.note(FaultKind.conduct, `${how} at ${sample.name} ended another connection`);
         }
         for (const { peer } of [conversation, bystander]) peer.destroy();

@@ -29,7 +29,7 @@ const LAST_MS = 120_000;
 /** How many different peers there are: making keys is what costs most here. */
 const PEERS = 8;
 
-/** How often it is looked at. */
+/** How often what takes real time is looked at, in milliseconds. */
 const REAL_STEP_MS = 5;
 
 /** The step in which virtual time passes, with a moment of real time in each. */
@@ -232,8 +232,8 @@ export class Probe {
   #nextKey(): Uint8Array {
     for (let i = 0; i < PEERS; i++) {
       const identity = this.#identities[this.#connections++ % PEERS];
-      if (identity !== undefined && this.server.peer(identity.id) === undefined)
-        return identity.key;
+      if (identity === undefined || this.server.peer(identity.id) !== undefined) continue;
+      return identity.key;
     }
     throw new Error(`all ${PEERS} peers are connected`);
   }

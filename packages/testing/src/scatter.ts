@@ -67,9 +67,8 @@ function largestIn(payload: Uint8Array, { hasId }: CodeSample): number {
     throw error;
   }
   const sizeOf = (item: RlpValue): number => {
-    if (!(item instanceof Uint8Array))
-      return item.reduce((size, each) => Math.max(size, sizeOf(each)), 0);
-    return item.length > 8 ? 0 : BigInt(`0x0${toHex(item)}`).toString(2).length;
+    if (Array.isArray(item)) return Math.max(0, ...item.map(sizeOf));
+    return item.length > 8 ? 0 : BigInt(`0x0${toHex(item as Uint8Array)}`).toString(2).length;
   };
   return sizeOf(hasId && Array.isArray(value) ? value.slice(1) : value);
 }
