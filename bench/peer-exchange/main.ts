@@ -4,11 +4,12 @@ import { fileURLToPath } from "node:url";
 import { writeLinePlot } from "../line-plot.ts";
 import type { LinePlot } from "../line-plot.ts";
 import { replaceSection } from "../readme.ts";
-import { simulateEclipse, simulateGrowth } from "./simulation.ts";
+import { measureLoopback, simulateEclipse, simulateGrowth } from "./simulation.ts";
 import type { Eclipse, Growth, Reached } from "./simulation.ts";
 
 const SIZES = [30, 100, 300, 1_000] as const;
 const SEEDS = [1, 2, 3, 4, 5] as const;
+const LOOPBACK_RUNS = 5;
 const ATTACKS = [
   { subnets: 8, uptime: 1 },
   { subnets: 8, uptime: 0.5 },
@@ -143,8 +144,17 @@ async function attack(): Promise<string> {
   );
 }
 
+/** Real servers, sockets and cryptography, and real time. */
+async function loopback(): Promise<string> {
+  const times: number[] = [];
+  while (times.length < LOOPBACK_RUNS) times.push(await measureLoopback(20));
+  times.sort((a, b) => a - b);
+  const [least = NaN, most = NaN] = [times[0], times.at(-1)];
+  return `${LOOPBACK_RUNS} runs: after ${fixed(least / 1_000, 1)} to ${fixed(most / 1_000, 1)} s.`;
+}
+
 const readme = path("README.md");
-const sections = { eclipse: await attack(), ...(await grow()) };
+const sections = { loopback: await loopback(), eclipse: await attack(), ...(await grow()) };
 let text = await readFile(readme, "utf8");
 for (const [name, content] of Object.entries(sections)) {
   console.log(`${content}\n`);

@@ -61,6 +61,12 @@ export function simulateEclipse(options: {
   return simulate<Eclipse>("eclipse", { honest: 100, factor: 10, rounds: 2_000, ...options });
 }
 
+/** Starts so many servers on loopback at once; resolves with how long it took until all knew all. */
+export async function measureLoopback(nodes: number): Promise<number> {
+  const { completeMs } = await simulate<{ readonly completeMs: number }>("loopback", { nodes });
+  return completeMs;
+}
+
 /** Each in a process of its own: what one leaves in memory does not slow down the next. */
 async function simulate<Result>(name: string, options: object): Promise<Result> {
   const node = [`--max-old-space-size=${HEAP_MIB}`, "--import", "tsx"];

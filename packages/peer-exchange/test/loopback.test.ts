@@ -3,38 +3,23 @@ import { Server } from "@heddle/p2p";
 import { afterEach, expect, test, vi } from "vitest";
 
 import { createPeerExchange } from "../src/index.ts";
-import type { PeerExchange, PexOptions } from "../src/index.ts";
+import type { PexOptions } from "../src/index.ts";
 import { isConnected } from "./graph.ts";
+import { startNode, stopNode } from "./simulation/loopback.ts";
+import type { LoopbackNode } from "./simulation/loopback.ts";
 
-interface Node {
-  readonly server: Server;
-  readonly pex: PeerExchange;
-}
-
-const running = new Set<Node>();
+const running = new Set<LoopbackNode>();
 const patience = { timeout: 30_000, interval: 50 };
 
-async function start(options: Partial<PexOptions> = {}, listen = "127.0.0.1:0"): Promise<Node> {
-  const key = generateSecretKey();
-  const pex = createPeerExchange({ key, ...options });
-  const server = new Server({
-    key,
-    clientId: "test/1",
-    listen,
-    protocols: pex.protocols,
-    candidates: [pex.candidates],
-  });
-  pex.attach(server);
-  await server.start();
-  const node = { server, pex };
+async function start(options: Partial<PexOptions> = {}, listen?: string): Promise<LoopbackNode> {
+  const node = await startNode(options, listen);
   running.add(node);
   return node;
 }
 
-async function stop(node: Node): Promise<void> {
+async function stop(node: LoopbackNode): Promise<void> {
   running.delete(node);
-  await node.server.stop();
-  await node.pex.close();
+  await stopNode(node);
 }
 
 afterEach(async () => {
@@ -44,7 +29,6 @@ afterEach(async () => {
 test("of twenty servers on loopback each soon knows all others, and they outlive their bootstrap node", async () => {
   const bootstrap = await start();
   const options = { bootstrap: [bootstrap.server.enode] };
-  const startedAt = performance.now();
   const others = await Promise.all(Array.from({ length: 19 }, () => start(options)));
   const outcomes = await Promise.all(others.map(({ pex }) => pex.join()));
   expect(outcomes.every(({ peer }) => peer !== undefined)).toBe(true);
@@ -53,7 +37,6 @@ test("of twenty servers on loopback each soon knows all others, and they outlive
     () => expect(all.map(({ pex }) => pex.known().length)).toEqual(all.map(() => 19)),
     patience,
   );
-  console.log(`20 books are complete after ${Math.round(performance.now() - startedAt)} ms`);
 
   await stop(bootstrap);
   const servers = others.map(({ server }) => server);

@@ -1,22 +1,17 @@
 import { simulateEclipse } from "./eclipse.ts";
 import { simulateGrowth } from "./growth.ts";
+import { measureLoopback } from "./loopback.ts";
 
-/** Runs one simulation: `growth` or `eclipse`, with its options in JSON; prints the result in JSON. */
+/** What can be run: each takes its options and gives its figures as JSON. */
+const RUNS: Readonly<Record<string, ((options: never) => Promise<unknown>) | undefined>> = {
+  eclipse: simulateEclipse,
+  growth: simulateGrowth,
+  loopback: measureLoopback,
+};
+
 const [name = "", json = "{}"] = process.argv.slice(2);
-const options: unknown = JSON.parse(json);
-switch (name) {
-  case "growth":
-    console.log(
-      JSON.stringify(await simulateGrowth(options as Parameters<typeof simulateGrowth>[0])),
-    );
-    break;
-  case "eclipse":
-    console.log(
-      JSON.stringify(await simulateEclipse(options as Parameters<typeof simulateEclipse>[0])),
-    );
-    break;
-  default:
-    throw new Error(`there is no simulation ${name}`);
-}
+const run = RUNS[name];
+if (run === undefined) throw new Error(`there are ${Object.keys(RUNS).join(", ")}, and no ${name}`);
+console.log(JSON.stringify(await run(JSON.parse(json) as never)));
 // A simulated network that has been measured need not be taken down.
 process.exit(0);
