@@ -127,13 +127,17 @@ export async function fairness(size: number, how: "fair" | "fifo", effort: Effor
 }
 
 /** A reader that takes 20 ms a message against a writer that awaits every send. */
-export async function slowReader(effort: Effort, flow: "flow" | "plain"): Promise<Row> {
+export async function slowReader(
+  effort: Effort,
+  flow: "flow" | "plain",
+  size: number,
+): Promise<Row> {
   await using child = await PeerProcess.start("slow", flow);
   await using client = await connectTo(child.enode);
   const before = process.memoryUsage().rss;
   const childBefore = (await child.report()).memory.rss;
   const until = performance.now() + effort.seconds * 1000;
-  const make = numbered(64 * 1024);
+  const make = numbered(size);
   let sent = 0;
   let [most, childMost] = [0, 0];
   while (performance.now() < until) {
@@ -145,7 +149,7 @@ export async function slowReader(effort: Effort, flow: "flow" | "plain"): Promis
   }
   const { messages, inOrder } = await child.report();
   return {
-    name: `reader of 20 ms a message, ${flow}`,
+    name: `reader of 20 ms a message of ${size} bytes, ${flow}`,
     figures: {
       sent,
       read: messages,
