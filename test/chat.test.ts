@@ -149,6 +149,31 @@ test(
 );
 
 test(
+  "a node that others joined through is killed and started again, and they find back to it",
+  async () => {
+    const folder = await temporaryFolder();
+    const annArgs = ["--nick", "ann", "--key-file", join(folder, "ann.key")];
+    const ann = new Program(...annArgs);
+    const enode = await ann.enode();
+    const bob = new Program("--nick", "bob", "--join", enode);
+    await ann.prints("* bob has joined #lobby");
+    ann.kill("SIGKILL");
+    await ann.exited();
+    await bob.prints("! nobody is connected; trying to get back");
+    bob.type("said to nobody");
+    const again = new Program(...annArgs, "--listen", `127.0.0.1:${enode.split(":").at(-1)}`);
+    await bob.prints("* connected again");
+    await bob.prints("* ann is back in #lobby");
+    await again.prints("<bob> said to nobody");
+    bob.endInput();
+    expect(await bob.exited()).toBe(0);
+    await again.prints("* bob has left #lobby");
+    expect(bob.transcript.filter((line) => line.startsWith("! "))).toHaveLength(1);
+  },
+  TEST_MS,
+);
+
+test(
   "lines from a pipe are said once the network is joined, and then the program leaves",
   async () => {
     const ann = new Program("--nick", "ann");
@@ -176,6 +201,7 @@ test(
     for (const line of ["<bob> good evening", "[bob -> you] and to you", "<bob> /msg"]) {
       await ann.prints(line);
     }
+    expect(ann.transcript.join()).not.toContain("too late");
     ann.kill("SIGINT");
     expect(await ann.exited()).toBe(0);
   },
@@ -386,6 +412,10 @@ test.skipIf(!hasTmux)(
     }, patience);
     eve.endInput();
     expect(await eve.exited()).toBe(0);
+
+    // Who cannot join is told, and has the terminal back.
+    const zoe = terminals.start("zoe", ["--nick", "zoe", "--join", `${NOBODY}@127.0.0.1:1`]);
+    expect(await zoe.exited()).toBe("1");
 
     bob.press("C-c");
     expect(await bob.exited()).toBe("0");

@@ -26,6 +26,7 @@ export class Screen {
   readonly #leaving = new AbortController();
   readonly #early: string[] = [];
   #work: ((line: string) => void) | undefined;
+  #isEnding = false;
   #isClosed = false;
 
   constructor(options: ScreenOptions) {
@@ -44,8 +45,8 @@ export class Screen {
     Object.defineProperty(this.#reader, "isCompletionEnabled", { get: () => true, set: ignore });
     // Ctrl-D, the end of the input, and we ourselves close it; on Ctrl-C it is up to us.
     this.#ended = new Promise((resolve) => this.#reader.once("close", () => resolve()));
-    this.#reader.once("close", () => this.#leave());
-    this.#reader.on("SIGINT", () => this.close());
+    this.#reader.once("close", () => this.#closed());
+    this.#reader.on("SIGINT", () => this.leave());
     this.#reader.on("line", (line) => this.#take(line));
     // A person may want to leave before anything is read; what else there is can wait.
     if (!isTerminal) this.#reader.pause();
@@ -65,12 +66,12 @@ export class Screen {
     this.#drawPrompt();
   }
 
-  /** Aborts when the person wants to leave. The end of an input that is no terminal is no such wish. */
+  /** Aborts when somebody wants to leave at once; the end of a pipe is no such wish. */
   get signal(): AbortSignal {
     return this.#leaving.signal;
   }
 
-  /** Works off every line that is typed, or was before, until the input ends or the screen is closed. */
+  /** Works off every line that is typed, or was before, until there are no more. */
   async read(work: (line: string) => void): Promise<void> {
     this.#work = work;
     for (const line of this.#early.splice(0)) this.#take(line);
@@ -84,14 +85,20 @@ export class Screen {
     if (this.#options.isTerminal && !this.#isClosed) this.#drawPrompt();
   }
 
-  /** Takes no more input; what is printed from now on stands below. */
-  close(): void {
-    this.#leaving.abort();
+  /** Takes no more lines; what is printed from now on stands below. */
+  end(): void {
+    this.#isEnding = true;
     this.#reader.close();
   }
 
+  /** Takes no more lines, and tells everybody to hurry. */
+  leave(): void {
+    this.#leaving.abort();
+    this.end();
+  }
+
   #take(line: string): void {
-    if (this.signal.aborted) return;
+    if (this.#isEnding) return;
     if (this.#work === undefined) this.#early.push(line);
     else {
       this.#work(line);
@@ -99,13 +106,14 @@ export class Screen {
     }
   }
 
-  #leave(): void {
+  #closed(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     // A pipe that nobody reads would keep the process alive until its other end is closed.
     this.#options.input.destroy();
     if (!this.#options.isTerminal) return;
-    this.#leaving.abort();
+    // Ctrl-D: nobody is left to wait for anything.
+    if (!this.#isEnding) this.#leaving.abort();
     this.#options.output.write("\n");
   }
 

@@ -1,5 +1,5 @@
 import type { GossipMessage } from "@heddle/gossip";
-import { bytesEqual, nodeIdOf, RlpError } from "@heddle/identity";
+import { bytesEqual, nodeIdOf, RlpError, toHex } from "@heddle/identity";
 import type { Protocol } from "@heddle/p2p";
 
 import type { Chat, ChatCounters, ChatMember, SendOptions } from "./chat.ts";
@@ -16,9 +16,13 @@ import { NameBook } from "./names.ts";
 import { checkNick } from "./nick.ts";
 import { ChatType, MAX_BODY_BYTES, MAX_TEXT_BYTES, sayBody } from "./protocol.ts";
 import type { DirectMessage, Envelope, Receipt, ReceiptStatus } from "./protocol.ts";
-import { RateLimit } from "./rate.ts";
+import { QuotaCounter, RateLimit } from "./rate.ts";
+import type { Quota } from "./rate.ts";
 import { checkRoom } from "./room.ts";
 import { Rooms } from "./rooms.ts";
+
+/** Comings, goings and new names of one node that are reported: one alone must not drown the others'. */
+const NOTICES_OF_ONE: Quota = { messages: 10, windowMs: 60_000 };
 
 /** Everything of a {@link Chat}, put together. */
 export class ChatNode implements Chat {
@@ -39,6 +43,7 @@ export class ChatNode implements Chat {
   readonly #direct: DirectMessages;
   readonly #rooms: Rooms;
   readonly #notices: RateLimit;
+  readonly #noticesOf: QuotaCounter;
   #nick: string;
   #isClosed = false;
 
@@ -52,6 +57,7 @@ export class ChatNode implements Chat {
     this.#listeners = new Listeners((error) => logger.error("a chat listener failed", { error }));
     this.#history = new History(limits.maxHistory);
     this.#notices = new RateLimit(limits.notices, clock.now());
+    this.#noticesOf = new QuotaCounter(NOTICES_OF_ONE, limits.maxNames);
     this.#direct = new DirectMessages({
       config,
       nick: () => this.#nick,
@@ -250,17 +256,18 @@ export class ChatNode implements Chat {
 
   #claim(id: Uint8Array, nick: string, time: number): void {
     const renamed = this.#names.claim(id, nick, time);
-    if (renamed === undefined || !this.#mayReport()) return;
+    if (renamed === undefined || !this.#mayReport(id)) return;
     this.#listeners.emit("renamed", { id: id.slice(), ...renamed });
   }
 
   #changed(room: string, id: Uint8Array, change: PresenceChange): void {
-    if (!this.#mayReport()) return;
+    if (!this.#mayReport(id)) return;
     this.#listeners.emit("presence", { room, id: id.slice(), name: this.nameOf(id), change });
   }
 
-  #mayReport(): boolean {
-    if (this.#notices.take(this.#config.clock.now())) return true;
+  #mayReport(id: Uint8Array): boolean {
+    const now = this.#config.clock.now();
+    if (this.#noticesOf.take(toHex(id), now) && this.#notices.take(now)) return true;
     this.counters.unreported += 1;
     return false;
   }

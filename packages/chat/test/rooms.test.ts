@@ -203,6 +203,19 @@ describe("who is here", () => {
     expect(bob.chat.members("lobby")).toHaveLength(12);
   });
 
+  test("is reported of one node so often and no more, so that others are heard of", async () => {
+    const { air, ann, bob } = two();
+    for (let i = 0; i < 20; i++) ann.chat.rename(`ann${i}`);
+    expect(bob.heard).toHaveLength(10);
+    expect(bob.chat.counters.unreported).toBe(11);
+    chatOn(air, 3, "cal").chat.join("lobby");
+    expect(bob.heard.at(-1)).toBe("#lobby cal joined");
+    expect(bob.chat.nameOf(ann.chat.id)).toBe("ann19");
+    await air.clock.advance(60_000);
+    ann.chat.rename("ann");
+    expect(bob.heard.at(-1)).toBe("ann19 is ann");
+  });
+
   test("is said more slowly by the members of a large room", async () => {
     const air = new Air();
     const ann = chatOn(air, 1, "ann");
