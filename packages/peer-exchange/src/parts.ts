@@ -108,6 +108,7 @@ export function createParts(config: PexConfig): Parts {
     saver,
     server: undefined,
   };
+  listeners.on("learned", () => candidates.wake());
   restoreOwn(parts);
   return parts;
 }

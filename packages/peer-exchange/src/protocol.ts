@@ -76,7 +76,6 @@ function spreadNews(parts: Parts, member: Member, news: readonly VerifiedRecord[
   for (const verified of news) {
     if (!parts.spread.add(verified, member)) parts.intake.refuse(member, "notForwarded");
   }
-  parts.candidates.wake();
 }
 
 function answer(
