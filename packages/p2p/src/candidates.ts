@@ -35,6 +35,8 @@ export class CandidateLoop {
   readonly #mix: FairMix<Enode | Enr>;
   readonly #history: DialHistory;
   #dialing = 0;
+  /** A source without end would fill the log. */
+  #hasWarned = false;
   #wake: (() => void) | undefined;
 
   constructor(options: CandidateOptions) {
@@ -106,7 +108,8 @@ export class CandidateLoop {
   #read(candidate: Enode | Enr): Enode | undefined {
     if (candidate instanceof Enr) return candidate.toEnode();
     if (isNode(candidate)) return candidate;
-    this.#options.config.logger.warn("a candidate is no node");
+    if (!this.#hasWarned) this.#options.config.logger.warn("a candidate is no node");
+    this.#hasWarned = true;
     return undefined;
   }
 

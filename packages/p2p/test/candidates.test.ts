@@ -239,7 +239,7 @@ describe("passed over is", () => {
     { id: OURS.subarray(1), host: "x", tcpPort: 1 },
     { id: OURS, tcpPort: 1 },
   ])("what is no node, with a warning: %j", async (candidate) => {
-    const { ports, warnings } = setUp({ sources: sources([candidate, nodeOf(2)]) });
+    const { ports, warnings } = setUp({ sources: sources([candidate, candidate, nodeOf(2)]) });
     await settle();
     expect(ports()).toEqual([2]);
     expect(warnings).toEqual(["a candidate is no node"]);
