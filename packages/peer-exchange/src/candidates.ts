@@ -107,6 +107,12 @@ export class Candidates implements AsyncIterable<Enr> {
     this.wake();
   }
 
+  /** A node that was drawn is not dialed after all. */
+  putBack(key: string): void {
+    this.#history.delete(key);
+    this.settled(key);
+  }
+
   /** Something changed: look again whether there is somebody to dial. */
   wake(): void {
     for (const resume of this.#waiting) resume();

@@ -212,6 +212,10 @@ export class Joiner {
         this.#options.listeners.emit("attempt", { node, error });
       }
     };
+    isOver.addEventListener("abort", () => {
+      // The server may dial them instead.
+      for (const { node } of waiting.splice(0)) this.#options.candidates.putBack(toHex(node.id));
+    });
     await Promise.all(Array.from({ length: PARALLEL_DIALS }, work));
   }
 

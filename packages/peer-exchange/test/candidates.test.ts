@@ -75,6 +75,14 @@ test("nobody is handed out twice within the time in which the server would not d
   expect(candidates.pick()).toBeUndefined();
 });
 
+test("one that is put back may be drawn again at once", () => {
+  const { candidates } = open(1, ["52.1.0.1"]);
+  const entry = candidates.pick();
+  expect(candidates.pick()).toBeUndefined();
+  candidates.putBack(entry?.key ?? "");
+  expect(candidates.pick()?.key).toBe(entry?.key);
+});
+
 test("who is connected, whoever dialed, is not handed out", () => {
   const { candidates, book, connected } = open(100, SPREAD);
   for (const { record } of book.list().slice(0, 3)) {

@@ -54,6 +54,28 @@ test("a node that starts again with its store finds its network without the boot
   await net.clock.runUntil(() => after.pex.peers.length === 4);
 });
 
+test("a node that knows many is soon connected to as many as it wants", async () => {
+  await using net = new PexNetwork();
+  const store = new MemoryStore();
+  const genesis = net.node("genesis");
+  await net.start(genesis);
+  const bootstrap = [genesis.server.enode];
+  for (let i = 0; i < 15; i += 1) await net.start(net.node(`n${i}`, { bootstrap, targetPeers: 2 }));
+  const keeper = net.node("keeper", { bootstrap, store });
+  await net.start(keeper);
+  await net.clock.runUntil(() => keeper.pex.known().length === 16);
+  await net.clock.settle(keeper.server.stop());
+  await keeper.pex.close();
+  // The others have long given up on those who are gone.
+  await net.clock.advance(60_000);
+  const after = net.node("keeper", { store });
+  await after.server.start();
+  await net.clock.settle(after.pex.join());
+  await net.clock.runUntil(() => after.pex.peers.filter(({ peer }) => !peer.inbound).length >= 8, {
+    limitMs: 5_000,
+  });
+});
+
 test("a node whose last write was torn finds its network without the bootstrap node", async () => {
   await using net = new PexNetwork();
   const whole = join(folder, "whole");
