@@ -1,5 +1,15 @@
 import { execFile } from "node:child_process";
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import {
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -37,7 +47,7 @@ export class WorkspaceCopy {
       const config = withoutMissing(await readFile(join(HOUSE, file), "utf8"));
       await writeFile(join(copy.root, file), config);
     }
-    await copy.linkModules();
+    await copy.#linkModules();
     return copy;
   }
 
@@ -45,9 +55,15 @@ export class WorkspaceCopy {
     return rm(this.root, { recursive: true });
   }
 
-  /** Lets it have the tools that are installed. */
-  linkModules(): Promise<void> {
-    return symlink(join(HOUSE, "node_modules"), join(this.root, "node_modules"));
+  /** Does something while no tool is installed. */
+  async withoutTools<T>(task: () => Promise<T>): Promise<T> {
+    const modules = join(this.root, "node_modules");
+    await rename(modules, `${modules}.away`);
+    try {
+      return await task();
+    } finally {
+      await rename(`${modules}.away`, modules);
+    }
   }
 
   /** Links what a package depends on, as an installation does. */
@@ -94,6 +110,16 @@ export class WorkspaceCopy {
       files.set(path, entry.isFile() ? await readFile(path, "utf8") : "folder");
     }
     return files;
+  }
+
+  /** Links what is installed, but for caches: what is built here must not get into those of the house. */
+  async #linkModules(): Promise<void> {
+    const [from, to] = [join(HOUSE, "node_modules"), join(this.root, "node_modules")];
+    await mkdir(to);
+    for (const entry of await readdir(from)) {
+      if (/^\.(?!bin$|pnpm$)/.test(entry)) continue;
+      await symlink(join(from, entry), join(to, entry));
+    }
   }
 
   async #copyPackage(folder: string): Promise<void> {

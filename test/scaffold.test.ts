@@ -1,4 +1,4 @@
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -138,12 +138,9 @@ describe("new:protocol", () => {
   test("takes back what it made when it cannot finish, and nothing else", async () => {
     await mkdir(join(root, "packages", "unfinished-other"));
     const before = await copy.snapshot();
-    await rm(join(root, "node_modules"));
-    try {
+    await copy.withoutTools(async () => {
       await expect(createNewProtocol({ root, name: "unfinished" })).rejects.toThrow("oxfmt");
-    } finally {
-      await copy.linkModules();
-    }
+    });
     expect(await copy.snapshot()).toEqual(before);
   });
 });
