@@ -124,7 +124,8 @@ describe("runs", () => {
     const inputsOf = (seed: number): string[] => {
       const inputs: string[] = [];
       const onInput = (_target: FuzzTarget, input: Uint8Array): void => {
-        inputs.push(toHex(input));
+        // One that seems slow is run again, and how often depends on the machine.
+        if (inputs.at(-1) !== toHex(input)) inputs.push(toHex(input));
       };
       fuzz(
         target(() => undefined),
