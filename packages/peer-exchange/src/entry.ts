@@ -109,7 +109,7 @@ export function encodeEntry(entry: Entry): Uint8Array {
 /**
  * Reads what {@link encodeEntry} wrote.
  *
- * @throws {@link RlpError}, {@link EnrError}, RangeError for what is no entry: the store was damaged
+ * @throws `RlpError`, `EnrError`, RangeError for what is no entry: the store was damaged
  */
 export function decodeEntry(bytes: Uint8Array): Entry {
   const parts = decodeRlp(bytes, { maxDepth: 2, maxItems: 16 });

@@ -14,7 +14,7 @@ export type PexStatus =
   /** Nobody is connected: the address book and the bootstrap nodes are dialed until somebody is. */
   | "isolated";
 
-/** What a peer exchange tells its listeners; see {@link PeerExchange.on}. */
+/** What a peer exchange tells its listeners; see `PeerExchange.on`. */
 export interface PexEvents {
   /** A record that is new to the book, or newer than the one that was known. */
   learned: { readonly record: Enr; readonly isNew: boolean };

@@ -99,6 +99,8 @@ async function openRepaired(path: string, logger: Logger): Promise<PexStore> {
 }
 
 async function openWhole(path: string, logger: Logger): Promise<PexStore> {
+  // The owner's alone: the secret that addresses are sorted by is in it.
+  await mkdir(path, { recursive: true, mode: 0o700 });
   const database: Database = new ClassicLevel(path, { keyEncoding: "utf8", valueEncoding: "view" });
   await database.open();
   try {

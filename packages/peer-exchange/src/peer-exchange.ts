@@ -85,7 +85,7 @@ export class PeerExchange implements AsyncDisposable {
   }
 
   /**
-   * Binds to the server that speaks {@link protocols}: our record then names its address and protocols.
+   * Binds to the server that speaks `protocols`: our record then names its address and protocols.
    *
    * Before or after its start; a server that stops and starts again needs no second call.
    *
@@ -117,7 +117,7 @@ export class PeerExchange implements AsyncDisposable {
    * Progress is told by the events `attempt` and `status`.
    *
    * @param signal - gives up; the join rejects with its reason
-   * @throws {@link JoinError} when nobody can be reached for now; it is tried again all the same
+   * @throws `JoinError` when nobody can be reached for now; it is tried again all the same
    * @throws TypeError when no running server is attached
    */
   async join(signal?: AbortSignal): Promise<JoinOutcome> {

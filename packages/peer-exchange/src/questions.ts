@@ -27,7 +27,7 @@ export interface QuestionOptions {
 /** Of an answer, besides the records: the request's id and the lists' headers. */
 const REPLY_OVERHEAD = 32;
 
-/** What we ask of one peer by ourselves: below what {@link PexLimits.questions} allows by default. */
+/** What we ask of one peer by ourselves: below what `limits.questions` allows by default. */
 const ASKING = { perSecond: 0.25, burst: 5 };
 
 /** Asks peers for addresses: each that we dialed once, then one at random after growing waits. */

@@ -25,7 +25,7 @@ export interface VerifiedRecord {
 /**
  * Decodes a record and checks its signature.
  *
- * @throws {@link EnrError} for what is no record, or not signed by the key it names
+ * @throws `EnrError` for what is no record, or not signed by the key it names
  */
 export function verifyRecord(bytes: Uint8Array): VerifiedRecord {
   return describeRecord(Enr.decode(bytes));
@@ -66,7 +66,7 @@ export class RecordCache {
   /**
    * The record, verified now unless it was before.
    *
-   * @throws {@link EnrError} as {@link verifyRecord} does
+   * @throws `EnrError` as {@link verifyRecord} does
    */
   verify(bytes: Uint8Array): VerifiedRecord {
     const key = keyOf(bytes);

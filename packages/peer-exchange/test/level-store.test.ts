@@ -1,4 +1,4 @@
-import { cp, mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -68,6 +68,12 @@ test("what was written is there again; what was deleted is not", async () => {
     ["c", Uint8Array.of(3)],
   ]);
   await again.close();
+});
+
+test.skipIf(process.platform === "win32")("a store is its owner's alone", async () => {
+  const path = join(folder, "new", "store");
+  await (await openStore(path)).close();
+  expect((await stat(path)).mode & 0o777).toBe(0o700);
 });
 
 test("a store that is open already is refused as locked", async () => {
