@@ -432,7 +432,7 @@ describe("rules that follow", () => {
     expect(ends[0]?.bytesIn).toBe(0);
   });
 
-  test("a client id of terminal escapes reaches no log unescaped", async () => {
+  test("a client id of terminal escapes reaches no log unescaped, and a key none at all", async () => {
     const lines: string[] = [];
     const note = (line: unknown): void => void lines.push(String(line));
     const { server, connect } = await startTarget({
@@ -445,7 +445,10 @@ describe("rules that follow", () => {
     raw.send(BaseMessage.disconnect, encodeRlp([0]));
     await until("it is gone", () => server.peers.length === 0);
     expect(lines.length).toBeGreaterThan(0);
-    for (const line of lines) expect(line).toMatch(/^[\x20-\x7e]*$/);
+    for (const line of lines) {
+      expect(line).toMatch(/^[\x20-\x7e]*$/);
+      expect(line).not.toContain(toHex(server.config.key));
+    }
     expect(JSON.stringify(server.info())).not.toContain("\\u001b");
   });
 

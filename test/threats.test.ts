@@ -500,12 +500,12 @@ test("EL-2018-04 to EL-2018-07: one address gets one connection in a window of t
   await enter("10.0.0.2");
 });
 
-describe("floods of strangers", () => {
+describe("EL-2024-06, EL-2024-20, EL-2025-12, EL-2025-18: floods of strangers", () => {
   const FLOOD = 300;
 
   test.each([
-    ["EL-2024-06: handshakes that are begun and never finished", false],
-    ["EL-2024-20: handshakes that are finished and followed by nothing", true],
+    ["handshakes that are begun and never finished", false],
+    ["handshakes of which some are finished, and followed by nothing", true],
   ])("%s hold no more than the pending slots", async (_what, isShaken) => {
     const { server, connect, enter } = await startTarget({ protocols: [idle()] });
     const crowd = [];
@@ -523,8 +523,8 @@ describe("floods of strangers", () => {
   });
 
   test.each([
-    ["EL-2025-12: connections in the name of a trusted node", true],
-    ["EL-2025-18: connections in one name that nobody trusts", false],
+    ["connections in the name of a trusted node", true],
+    ["connections in one name that nobody trusts", false],
   ])("%s become one peer, whatever their number", async (_what, isTrusted) => {
     const key = keyOf(77);
     const enode = `enode://${Buffer.from(nodeIdOf(key)).toString("hex")}@10.0.0.9:30303`;
