@@ -1,4 +1,14 @@
-import { cp, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
+import {
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  truncate,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -129,6 +139,19 @@ test.each(["CURRENT", "MANIFEST", ".ldb", ".log"])(
     }
   },
 );
+
+test("a folder beyond repair is moved aside, and an empty store takes its place", async () => {
+  const path = join(folder, "store");
+  for (const number of [1, 2]) {
+    await fill(path);
+    // What stands in the way of a file cannot be repaired.
+    await rm(join(path, "CURRENT"));
+    await mkdir(join(path, "CURRENT"));
+    expect(await reopen(path)).toBe(0);
+    const aside = await readdir(`${path}.damaged-${number}`);
+    expect(aside.some((file) => file.endsWith(".ldb"))).toBe(true);
+  }
+});
 
 test("a store with any bytes of any file changed opens, and holds nothing that was never written", async () => {
   const whole = join(folder, "whole");
