@@ -3,8 +3,8 @@ import type { SharedContent } from "./content.ts";
 import type { OpenFiles } from "./open-files.ts";
 import { CHUNK_BYTES, chunkSize } from "./tree.ts";
 
-/** Chunks that are read at once: one way to the disk and back instead of eight. */
-export const BLOCK_CHUNKS = 8;
+/** Chunks that are read at once: one way to the disk and back instead of four. */
+export const BLOCK_CHUNKS = 4;
 
 /** Blocks kept, at 1 MiB each. */
 const MAX_BLOCKS = 16;

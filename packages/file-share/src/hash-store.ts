@@ -9,7 +9,7 @@ import { FANOUT, HASH_BYTES } from "./tree.ts";
 
 const PAGE_BYTES = FANOUT * HASH_BYTES;
 
-/** Up to this many bytes a file's chunk hashes stay in memory: files of up to 4 MiB. */
+/** Up to this many bytes a file's chunk hashes stay in memory: files of up to 8 MiB. */
 const MEMORY_BYTES = 1_024;
 
 /** The chunk hashes of one file. */
@@ -23,7 +23,7 @@ export interface StoredHashes {
 /**
  * Keeps the chunk hashes of the library: those of small files in memory, others in one temporary file.
  *
- * A file's hashes take 1/4096 of its size, so a large library's would not fit in memory. The temporary file
+ * A file's hashes take 1/8192 of its size, so a large library's would not fit in memory. The temporary file
  * has no name once it is open where the system allows that, and so it never outlives the process.
  */
 export class HashStore {

@@ -45,7 +45,7 @@ export const DEFAULT_LIMITS: FileShareLimits = {
   maxFiles: 100_000,
   uploadRate: Infinity,
   downloadRate: Infinity,
-  maxWindow: 32,
+  maxWindow: 16,
   maxSources: 8,
   chunkTimeoutMs: 30_000,
   patienceMs: 60_000,

@@ -15,10 +15,10 @@ import type { TreeShape } from "./tree.ts";
 const SYNC_BYTES = 32 * 1024 * 1024;
 
 /** Chunks that are written at once, where they follow one another. */
-const BATCH_CHUNKS = 8;
+const BATCH_CHUNKS = 4;
 
 /** With this many chunks not on disk yet, {@link PartFile.write} waits. */
-const MAX_UNWRITTEN = 32;
+const MAX_UNWRITTEN = 16;
 
 /** Fewer than a batch are written after this time. */
 const LINGER_MS = 20;

@@ -44,7 +44,7 @@ export class Source {
   /** Whether it is time to ask: requests that are made together travel together. */
   get wantsMore(): boolean {
     const room = this.window.size - this.asked.size;
-    return room >= Math.min(BLOCK_CHUNKS, this.window.size >> 2, this.window.size - 1);
+    return room >= Math.min(BLOCK_CHUNKS, this.window.size >> 1);
   }
 
   get hasRoom(): boolean {

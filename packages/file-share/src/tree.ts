@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { bytesEqual } from "@heddle/identity";
 
 /** Bytes of a chunk; only the last one of a file is shorter. */
-export const CHUNK_BYTES: number = 128 * 1024;
+export const CHUNK_BYTES: number = 256 * 1024;
 
 /** Bytes of a SHA-256 hash. */
 export const HASH_BYTES = 32;

@@ -4,7 +4,7 @@ import { HolderFault } from "./errors.ts";
 import { childCount, FANOUT, HASH_BYTES, hashNode, topLevel } from "./tree.ts";
 import type { TreeShape } from "./tree.ts";
 
-/** Pages of chunk hashes that are kept, at 64 KiB for 256 MiB of the file. */
+/** Pages of chunk hashes that are kept, at 64 KiB for 512 MiB of the file. */
 const MAX_PAGES = 8;
 
 /** Asks a holder for the children of an inner node. */

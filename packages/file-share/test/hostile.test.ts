@@ -257,7 +257,7 @@ describe("what a holder may answer to a transfer", () => {
       got: LIE("CHUNK"),
     },
     {
-      what: "a chunk over 128 KiB",
+      what: "a chunk over 256 KiB",
       answers: () => ({ chunk: () => noise(CHUNK_BYTES + 1) }),
       got: UNREADABLE("CHUNK"),
     },

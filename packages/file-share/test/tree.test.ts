@@ -55,7 +55,7 @@ test.each([
   { size: CHUNK_BYTES + 1, chunks: 2, counts: [2, 1] },
   { size: CHUNK_BYTES * FANOUT, chunks: FANOUT, counts: [FANOUT, 1] },
   { size: CHUNK_BYTES * FANOUT + 1, chunks: FANOUT + 1, counts: [FANOUT + 1, 2, 1] },
-  { size: 1024 ** 4, chunks: 8_388_608, counts: [8_388_608, 4_096, 2, 1] },
+  { size: 2 * 1024 ** 4, chunks: 8_388_608, counts: [8_388_608, 4_096, 2, 1] },
 ])("a file of $size bytes has $chunks chunks", ({ size, chunks, counts }) => {
   expect(treeShape(size)).toEqual({ size, chunks, counts });
 });
