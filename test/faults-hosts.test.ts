@@ -52,6 +52,12 @@ describe.skipIf(!hasHosts)(`two hosts${hasHosts ? "" : ` (skipped: ${why})`}`, (
       drops: true,
     },
     {
+      what: "a slow way with a queue that holds most of a second",
+      words: ["tbf", "rate", "6mbit", "burst", "3kb", "limit", "500kb"],
+      netem: false,
+      drops: false,
+    },
+    {
       what: "a delay of 100 ms",
       words: ["netem", "delay", "100ms", "20ms"],
       netem: true,
