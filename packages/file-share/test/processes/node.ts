@@ -127,7 +127,7 @@ async function search(query: string, deadlineMs: number): Promise<unknown[]> {
 
 async function fetchFile(command: Extract<Command, { do: "fetch" }>): Promise<unknown> {
   const from = command.from.map((text) => Enr.parse(text));
-  let peakRss = 0;
+  const rss: number[] = [];
   let lastTold = 0;
   const startedAt = performance.now();
   const { sources, ...result } = await share.fetch(parseHash(command.hash), {
@@ -137,7 +137,7 @@ async function fetchFile(command: Extract<Command, { do: "fetch" }>): Promise<un
       const done = Math.floor((100 * progress.doneBytes) / progress.size);
       if (done === lastTold) return;
       lastTold = done;
-      peakRss = Math.max(peakRss, process.memoryUsage().rss);
+      rss.push(process.memoryUsage().rss);
       process.send?.({ progress });
     },
   });
@@ -145,7 +145,7 @@ async function fetchFile(command: Extract<Command, { do: "fetch" }>): Promise<un
   return {
     ...result,
     ms,
-    peakRss,
+    rss,
     sources: sources.map(({ fault, ...source }) => ({ ...source, fault: fault?.code })),
   };
 }

@@ -1,0 +1,241 @@
+/**
+ * Measures transfers between processes over loopback: `tsx bench/file-share/main.ts [--mib 1024] [--runs 3]
+ * [--folder DIR]`.
+ *
+ * With `--conditions=dist` after `tsc -b` it measures what is built.
+ */
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { mkdir, mkdtemp, open, rm } from "node:fs/promises";
+import { cpus, loadavg, tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+
+import { NodeProcess } from "./node-process.ts";
+import type { Facts, Fetched } from "./node-process.ts";
+
+const MIB = 1024 * 1024;
+const KILL_AT = 0.4;
+
+interface Place {
+  readonly root: string;
+  readonly bytes: number;
+  readonly hash: string;
+  readonly sha256: string;
+}
+
+const { values } = parseArgs({
+  options: {
+    mib: { type: "string", default: "1024" },
+    runs: { type: "string", default: "3" },
+    folder: { type: "string", default: tmpdir() },
+  },
+});
+
+const running: NodeProcess[] = [];
+
+async function startNode(): Promise<NodeProcess> {
+  const node = await NodeProcess.start();
+  running.push(node);
+  return node;
+}
+
+function median(numbers: readonly number[]): number {
+  return quantile(numbers, 0.5);
+}
+
+function quantile(numbers: readonly number[], share: number): number {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
+
+const mibPerSecond = (bytes: number, ms: number): string => (bytes / MIB / (ms / 1_000)).toFixed(0);
+const inMib = (bytes: number): string => (bytes / MIB).toFixed(0);
+
+function print(what: string, figure: string): void {
+  console.log(`| ${what} | ${figure} |`);
+}
+
+/** A file of random bytes, and a holder that shares it. */
+async function prepare(root: string, bytes: number): Promise<[Place, NodeProcess]> {
+  await mkdir(join(root, "share"));
+  const path = join(root, "share", "big.bin");
+  const handle = await open(path, "w");
+  const block = Buffer.alloc(MIB);
+  for (let at = 0; at < bytes; at += MIB) {
+    for (let i = 0; i < MIB; i += 65_536) {
+      crypto.getRandomValues(new Uint8Array(block.buffer, block.byteOffset + i, 65_536));
+    }
+    await handle.write(block);
+  }
+  await handle.close();
+  const holder = await startNode();
+  const startedAt = performance.now();
+  const hash = await shareWith(holder, root);
+  print("hashing the shared file", `${mibPerSecond(bytes, performance.now() - startedAt)} MiB/s`);
+  return [{ root, bytes, hash, sha256: await sha256(path) }, holder];
+}
+
+async function shareWith(holder: NodeProcess, root: string): Promise<string> {
+  const files = await holder.ask<{ hash: string }[]>({ do: "share", path: join(root, "share") });
+  const [file] = files;
+  if (file === undefined) throw new Error("nothing is shared");
+  return file.hash;
+}
+
+async function sha256(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  return hash.digest("hex");
+}
+
+async function emptyFolder(place: Place): Promise<string> {
+  const folder = join(place.root, "to");
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder);
+  return folder;
+}
+
+async function checkFile(place: Place, { path }: Fetched): Promise<void> {
+  if ((await sha256(path)) !== place.sha256) throw new Error("the fetched file differs");
+}
+
+/** Milliseconds of processor that both processes have used. */
+async function processorMs(nodes: readonly NodeProcess[]): Promise<number> {
+  const all = await Promise.all(nodes.map((node) => node.ask<Facts>({ do: "facts" })));
+  return all.reduce((sum, { cpu }) => sum + (cpu.user + cpu.system) / 1_000, 0);
+}
+
+/** A raw stream and a transfer, in turn, on one connection. */
+async function measureThroughput(
+  place: Place,
+  holder: NodeProcess,
+  runs: number,
+): Promise<NodeProcess> {
+  const reader = await startNode();
+  await reader.ask({ do: "dial", record: holder.record });
+  const both = [holder, reader];
+  const raw: { ms: number; cpu: number }[] = [];
+  const fetched: { ms: number; cpu: number }[] = [];
+  let rss: readonly number[] = [];
+  for (let run = 0; run < runs; run++) {
+    const to = await emptyFolder(place);
+    const cpu = [await processorMs(both)];
+    const ms = await reader.ask<number>({ do: "raw", bytes: place.bytes });
+    cpu.push(await processorMs(both));
+    const from = [holder.record];
+    const result = await reader.ask<Fetched>({ do: "fetch", hash: place.hash, to, from });
+    cpu.push(await processorMs(both));
+    raw.push({ ms, cpu: (cpu[1] ?? 0) - (cpu[0] ?? 0) });
+    fetched.push({ ms: result.ms, cpu: (cpu[2] ?? 0) - (cpu[1] ?? 0) });
+    rss = result.rss;
+    await checkFile(place, result);
+  }
+  const best = (times: readonly { ms: number }[]): number => Math.min(...times.map(({ ms }) => ms));
+  const [rawMs, fetchMs] = [median(raw.map(({ ms }) => ms)), median(fetched.map(({ ms }) => ms))];
+  const speed = (ms: number): string => mibPerSecond(place.bytes, ms);
+  print("raw `rw` stream, median (best)", `${speed(rawMs)} (${speed(best(raw))}) MiB/s`);
+  print("transfer to disk, median (best)", `${speed(fetchMs)} (${speed(best(fetched))}) MiB/s`);
+  const pairs = raw.map(({ ms }, i) => ms / (fetched[i]?.ms ?? Number.NaN));
+  const ratios = `${median(pairs).toFixed(2)} (${(best(raw) / best(fetched)).toFixed(2)})`;
+  print("transfer to raw, median of pairs (best to best)", ratios);
+  const work = median(raw.map(({ cpu }, i) => cpu / (fetched[i]?.cpu ?? Number.NaN)));
+  print("the same by processor time of both processes", work.toFixed(2));
+  const [tenth, peak] = [rss[Math.floor(rss.length / 10)] ?? 0, Math.max(...rss)];
+  const memory = `${inMib(tenth)}, ${inMib(peak)} at most, ${inMib(rss.at(-1) ?? 0)}`;
+  print("reader's resident memory at 10 %, most, at the end (MiB)", memory);
+  return reader;
+}
+
+/** Another protocol's round trips on the same connection, while nothing else happens and during a transfer. */
+async function measurePings(place: Place, holder: NodeProcess, reader: NodeProcess): Promise<void> {
+  const idle: number[] = [];
+  for (let i = 0; i < 200; i++) idle.push(await reader.ask<number>({ do: "ping" }));
+  const to = await emptyFolder(place);
+  const state = { isOver: false };
+  const busy: number[] = [];
+  const transfer = reader
+    .ask<Fetched>({ do: "fetch", hash: place.hash, to, from: [holder.record] })
+    .finally(() => (state.isOver = true));
+  while (!state.isOver) busy.push(await reader.ask<number>({ do: "ping" }));
+  await transfer;
+  const show = (times: readonly number[]): string =>
+    [0.5, 0.99, 1].map((share) => quantile(times, share).toFixed(1)).join(", ");
+  print("another protocol's ping, idle: p50, p99, most (ms)", show(idle));
+  print(`the same during a transfer, ${busy.length} pings`, show(busy));
+}
+
+async function measureResume(place: Place, holder: NodeProcess): Promise<void> {
+  const to = await emptyFolder(place);
+  const first = await startNode();
+  const killed = new Promise<void>((resolve) => {
+    first.onProgress = ({ doneBytes }) => {
+      if (doneBytes >= KILL_AT * place.bytes) void first.kill().then(resolve);
+    };
+  });
+  const order = { do: "fetch", hash: place.hash, to, from: [holder.record] };
+  await first.ask(order).catch(() => undefined);
+  await killed;
+  const second = await startNode();
+  let { sentBytes: before, peers } = await holder.ask<Facts>({ do: "facts" });
+  // The holder may still send to the one that was killed.
+  while (peers.length > 1)
+    ({ sentBytes: before, peers } = await holder.ask<Facts>({ do: "facts" }));
+  const result = await second.ask<Fetched>(order);
+  const { sentBytes } = await holder.ask<Facts>({ do: "facts" });
+  await checkFile(place, result);
+  const again = sentBytes - before + result.resumedBytes - place.bytes;
+  print("SIGKILL of the receiver at 40 %: resumed", `${inMib(result.resumedBytes)} MiB`);
+  print("fetched after that", `${inMib(sentBytes - before)} MiB, ${again} bytes of them again`);
+  await second.kill();
+}
+
+async function measureLostHolder(place: Place, holder: NodeProcess): Promise<void> {
+  const to = await emptyFolder(place);
+  const other = await startNode();
+  await shareWith(other, place.root);
+  const reader = await startNode();
+  reader.onProgress = ({ doneBytes }) => {
+    if (doneBytes >= KILL_AT * place.bytes) void other.kill();
+  };
+  const from = [other.record, holder.record];
+  const result = await reader.ask<Fetched>({ do: "fetch", hash: place.hash, to, from });
+  await checkFile(place, result);
+  const shares = result.sources.map(
+    ({ bytes, fault }) => `${inMib(bytes)} MiB ${fault ?? "to the end"}`,
+  );
+  print("SIGKILL of one of two holders at 40 %: complete, from", shares.join("; "));
+}
+
+async function main(): Promise<void> {
+  const bytes = Number(values.mib) * MIB;
+  const root = await mkdtemp(join(values.folder, "file-share-bench-"));
+  const [cpu] = cpus();
+  console.log(
+    `${values.mib} MiB over loopback, Node ${process.version}, ${cpus().length} of ${cpu?.model ?? "?"}`,
+  );
+  console.log(
+    `load when it began: ${loadavg()
+      .map((load) => load.toFixed(1))
+      .join(", ")}\n`,
+  );
+  console.log("| | |\n| --- | --- |");
+  try {
+    const [place, holder] = await prepare(root, bytes);
+    const reader = await measureThroughput(place, holder, Number(values.runs));
+    await measurePings(place, holder, reader);
+    await reader.kill();
+    await measureResume(place, holder);
+    await measureLostHolder(place, holder);
+  } finally {
+    await Promise.all(running.map((node) => node.kill()));
+    await rm(root, { recursive: true, force: true });
+  }
+  console.log(
+    `\nload when it ended: ${loadavg()
+      .map((load) => load.toFixed(1))
+      .join(", ")}`,
+  );
+}
+
+await main();
