@@ -73,6 +73,7 @@ export class FileShare implements AsyncDisposable {
   readonly #store: HashStore;
   readonly #indexer: Indexer;
   readonly #files = new OpenFiles();
+  readonly #blocks = new Blocks(this.#files);
   readonly #holder: Holder;
   readonly #router: SearchRouter;
   readonly #download: TokenBucket;
@@ -101,7 +102,7 @@ export class FileShare implements AsyncDisposable {
     this.#download = new TokenBucket(this.#clock, downloadRate, MAX_RATE_BURST);
     this.#holder = new Holder({
       library: this.#library,
-      blocks: new Blocks(this.#files),
+      blocks: this.#blocks,
       upload: new TokenBucket(this.#clock, uploadRate, MAX_RATE_BURST),
       stale: ({ path }) => {
         this.#library.remove(path);
@@ -201,6 +202,9 @@ export class FileShare implements AsyncDisposable {
     this.#router.close();
     await Promise.allSettled(this.#transfers.values());
     await this.#indexer.close();
+    // From here on nothing is shared: peers may stay connected for what else they speak.
+    this.#library.clear();
+    this.#blocks.clear();
     await this.#files.close();
     await this.#store.close();
   }
@@ -334,6 +338,8 @@ export class FileShare implements AsyncDisposable {
     let link = this.#links.get(context.peer);
     if (link === undefined) {
       link = new Link(context, this.#clock, this.limits);
+      // What arrived before the end is handled after it.
+      if (context.signal.aborted) return link;
       this.#links.set(context.peer, link);
     }
     return link;

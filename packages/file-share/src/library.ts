@@ -69,6 +69,12 @@ export class Library {
     this.#events.removed(entry.content);
   }
 
+  /** Removes everything, and tells nobody. */
+  clear(): void {
+    this.#byPath.clear();
+    this.#byHash.clear();
+  }
+
   /** The first `max` files that a query is after. */
   match(query: Query, max: number): FoundFile[] {
     const found: FoundFile[] = [];

@@ -76,7 +76,7 @@ export function createLimits(given: Partial<FileShareLimits>): FileShareLimits {
   }
   const limits = { ...DEFAULT_LIMITS, ...given };
   if (limits.maxWindow > DEFAULT_LIMITS.maxWindow) {
-    // A peer reads at most 64 messages ahead of its handlers; more would let two fetching nodes block each other.
+    // What one connection may be asked for at once is bounded, too, for all transfers together.
     throw new RangeError(
       `limits.maxWindow: expected at most ${DEFAULT_LIMITS.maxWindow}, got ${limits.maxWindow}`,
     );

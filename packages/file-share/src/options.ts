@@ -25,7 +25,7 @@ export interface Liar {
   readonly fault: HolderFault;
 }
 
-/** Told of what happens without being asked for. */
+/** Told of what happens without being asked for; none of these may throw. */
 export interface FileShareEvents {
   /** A file is shared from now on. */
   added?(file: SharedFile): void;

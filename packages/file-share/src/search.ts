@@ -94,6 +94,7 @@ export class SearchRouter {
     deadlineMs: number,
     signal: AbortSignal,
   ): AsyncGenerator<SearchResult> {
+    signal.throwIfAborted();
     const { clock, limits, links, randomBytes } = this.#options;
     const results = new Results<SearchResult>(limits.maxAnswers * MAX_FILES_PER_ANSWER);
     const id = randomBytes(QUERY_ID_BYTES);
@@ -106,7 +107,6 @@ export class SearchRouter {
     signal.addEventListener("abort", end);
     const seen = new Set<string>();
     try {
-      signal.throwIfAborted();
       for (let next = await results.next(); next !== undefined; next = await results.next()) {
         const { holder, hash, name } = next;
         const found = `${toHex(holder.id)} ${formatHash(hash)} ${name}`;

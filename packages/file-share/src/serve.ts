@@ -42,7 +42,8 @@ export class Holder {
   async children(hash: Uint8Array, level: number, index: number): Promise<Uint8Array> {
     const content = this.#options.library.find(hash);
     if (content === undefined) return NOTHING;
-    return (await readChildren(content, level, index)) ?? NOTHING;
+    const children = await readChildren(content, level, index).catch(() => undefined);
+    return children ?? NOTHING;
   }
 
   /** A chunk; nothing when there is no such chunk or file, or it is not what it was. */

@@ -12,6 +12,15 @@ import { AdaptiveWindow } from "./window.ts";
 /** Chunks in a row that did not come in time, after which a holder is given up. */
 const MAX_STRIKES = 3;
 
+/**
+ * Chunks asked for on one connection, by all transfers together.
+ *
+ * A peer reads at most 64 messages ahead of its handlers; more would let two fetching nodes block each other.
+ */
+const MAX_PENDING = 32;
+
+const pendingOn = new WeakMap<FilesContext, { count: number }>();
+
 /** How questions to one holder are asked. */
 export interface SourceOptions {
   readonly hash: Uint8Array;
@@ -32,6 +41,7 @@ export class Source {
   /** Bytes of verified chunks. */
   bytes = 0;
   readonly #options: SourceOptions;
+  readonly #pending: { count: number };
   #strikes = 0;
 
   constructor(context: FilesContext, options: SourceOptions) {
@@ -39,6 +49,13 @@ export class Source {
     this.context = context;
     this.window = new AdaptiveWindow(options.maxWindow);
     this.#options = options;
+    this.#pending = pendingOn.get(context) ?? { count: 0 };
+    pendingOn.set(context, this.#pending);
+  }
+
+  /** Whether its connection has enough to do, for whichever transfer. */
+  get isCrowded(): boolean {
+    return this.#pending.count >= MAX_PENDING;
   }
 
   /** Whether it is time to ask: requests that are made together travel together. */
@@ -47,6 +64,7 @@ export class Source {
     return room >= Math.min(BLOCK_CHUNKS, this.window.size >> 1);
   }
 
+  /** Whether its window takes another chunk. */
   get hasRoom(): boolean {
     return this.asked.size < this.window.size;
   }
@@ -86,6 +104,7 @@ export class Source {
     const { hash, clock } = this.#options;
     const startedAt = clock.now();
     let chunk: Uint8Array;
+    this.#pending.count += 1;
     try {
       chunk = await this.#ask("ERR_FILES_BAD_CHUNK", (options) =>
         this.context.call.chunk({ hash, index }, options),
@@ -96,6 +115,8 @@ export class Source {
       if (this.#strikes >= MAX_STRIKES) throw error;
       this.window.timedOut();
       return undefined;
+    } finally {
+      this.#pending.count -= 1;
     }
     if (chunk.length === 0) throw gone();
     if (chunk.length !== size || !isChunk(chunk, leaf)) {

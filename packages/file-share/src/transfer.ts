@@ -16,6 +16,12 @@ import { VerifiedHashes } from "./verified-hashes.ts";
 /** A chunk asked of one holder this long ago is asked of another one too, once nothing else is left. */
 const SECOND_ASK_MS = 2_000;
 
+/** Holders whose part is remembered; of those given up, the oldest are forgotten first. */
+const MAX_SHARES = 256;
+
+/** A holder that answers other transfers too is asked again after this time. */
+const CROWDED_MS = 50;
+
 /** How far a transfer is. */
 export interface Progress {
   /** Bytes of the whole file. */
@@ -116,6 +122,7 @@ export class Transfer {
     return share !== undefined && (share.fault === undefined || share.fault.isLie);
   }
 
+  /** Who was asked, and what came from each. */
   get shares(): SourceShare[] {
     return Array.from(this.#shares.values(), ({ source, fault }) => ({
       id: source.id,
@@ -125,10 +132,7 @@ export class Transfer {
     }));
   }
 
-  get doneBytes(): number {
-    return this.#doneBytes;
-  }
-
+  /** Bytes that an earlier attempt had fetched. */
   get resumedBytes(): number {
     return this.#resumedBytes;
   }
@@ -148,6 +152,10 @@ export class Transfer {
     if (before !== undefined) source.bytes = before.source.bytes;
     this.#shares.set(source.id, { source, fault: undefined });
     this.#sources.add(source);
+    for (const [id, { fault }] of this.#shares) {
+      if (this.#shares.size <= MAX_SHARES) break;
+      if (fault !== undefined) this.#shares.delete(id);
+    }
     this.#run(source, this.#begin(source));
   }
 
@@ -277,6 +285,10 @@ export class Transfer {
     const open = this.#open;
     if (open === undefined || !this.#sources.has(source) || !source.wantsMore) return;
     while (source.hasRoom && !this.signal.aborted) {
+      if (source.isCrowded) {
+        this.#pumpIn(CROWDED_MS);
+        return;
+      }
       const index = open.schedule.take(source) ?? this.#takeSecond(open, source);
       if (index === undefined) return;
       source.asked.set(index, this.#options.clock.now());
@@ -309,12 +321,12 @@ export class Transfer {
 
   #reportProgress(size: number): void {
     this.#lastProgressAt = this.#options.clock.now();
-    this.#options.progress({
-      size,
-      doneBytes: this.#doneBytes,
-      resumedBytes: this.#resumedBytes,
-      sources: this.#sources.size,
-    });
+    const [doneBytes, resumedBytes] = [this.#doneBytes, this.#resumedBytes];
+    try {
+      this.#options.progress({ size, doneBytes, resumedBytes, sources: this.#sources.size });
+    } catch (error) {
+      this.fail(error);
+    }
   }
 
   /** With nothing left to ask for, a chunk that another holder is slow to send. */

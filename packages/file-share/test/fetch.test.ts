@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 
 import { CHUNK_BYTES, formatHash } from "../src/index.ts";
-import { Nodes, noise, temporaryFolder } from "./node.ts";
+import { connect, Nodes, noise, temporaryFolder } from "./node.ts";
 
 test.each([
   { what: "empty", size: 0 },
@@ -58,4 +58,23 @@ test("a file whose holder is two hops away is found, its holder dialed, and the 
   const { path, sources } = await reader.share.fetch(results[0]!.hash, { to, name: "song.txt" });
   expect(await readFile(path, "utf8")).toBe("warp and weft");
   expect(sources).toMatchObject([{ id: holder.id, bytes: 13 }]);
+});
+
+test("two nodes fetch several files of each other at once, and neither blocks the other", async () => {
+  const nodes = new Nodes();
+  const [a, b] = [await nodes.add(), await nodes.add()];
+  const folders = [await temporaryFolder(), await temporaryFolder()];
+  for (const [i, node] of [a, b].entries()) {
+    for (let file = 0; file < 4; file++) {
+      const path = join(folders[i]!, String(file));
+      await writeFile(path, noise(10 * CHUNK_BYTES, 10 * i + file));
+    }
+    await node.share.share(folders[i]!);
+  }
+  await connect(a, b);
+  const fetchAll = (reader: typeof a, holder: typeof a, to: string) =>
+    holder.share.shared.map(({ hash }) => reader.share.fetch(hash, { to, from: [holder.record] }));
+  const to = await temporaryFolder();
+  const results = await Promise.all([...fetchAll(a, b, to), ...fetchAll(b, a, to)]);
+  expect(results.map(({ size }) => size)).toEqual(Array(8).fill(10 * CHUNK_BYTES));
 });
