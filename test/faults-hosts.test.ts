@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 
 import { abilities, TwoHosts } from "./faults-hosts.ts";
 import type { HostedNode } from "./faults-hosts.ts";
@@ -9,6 +9,9 @@ import type { HostedNode } from "./faults-hosts.ts";
  */
 
 const { hosts: hasHosts, netem: hasNetem, why } = abilities();
+
+/** Each test starts processes, and the machine may have others to run. */
+vi.setConfig({ testTimeout: 120_000 });
 
 describe.skipIf(!hasHosts)(`two hosts${hasHosts ? "" : ` (skipped: ${why})`}`, () => {
   let hosts: TwoHosts;
@@ -131,14 +134,14 @@ describe.skipIf(!hasHosts)(`two hosts${hasHosts ? "" : ` (skipped: ${why})`}`, (
     expectInOrder(host, reborn, next);
   });
 
-  test("a half-open connection, whose other side died without a packet: it is dropped and the same node let in again", async () => {
+  test("a half-open connection, whose other side died without a packet: it is dropped, and the same node is let in again", async () => {
     const { host, guest } = await connected();
     hosts.cable(false);
     await guest.kill();
+    // Nobody is there to say a word: only the host's own deadlines end it.
+    expect(await host.next("drop")).toMatchObject({ by: "local" });
     hosts.cable(true);
-    // The very same identity: either it is refused until the host has noticed, or the host notices first.
     const again = await hosts.guest();
-    expect(await host.next("drop")).toBeDefined();
     await Promise.all([again.next("peer"), host.next("peer")]);
     await Promise.all([host.hears(50), again.hears(50)]);
     expectInOrder(host, again);

@@ -135,7 +135,7 @@ test("a session of any messages ends for a documented reason, or lives; and othe
     expect([0, 1, 2, 4, 8, 0x0b, 255]).toContain(error.by === "local" ? error.reason : 0);
   }
   expect(escaped).toEqual([]);
-}, 60_000);
+}, 120_000);
 
 test("a Hello of any content is accepted, or refused for a documented reason", async () => {
   const { server, drops, failures, escaped } = await target();
@@ -161,4 +161,4 @@ test("a Hello of any content is accepted, or refused for a documented reason", a
     if (error.cause !== undefined) expect(DOCUMENTED).toContain((error.cause as Error).name);
   }
   expect(escaped).toEqual([]);
-}, 60_000);
+}, 120_000);

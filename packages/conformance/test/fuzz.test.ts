@@ -1,7 +1,7 @@
 import { bytesEqual, decodeRlp, encodeRlp, RlpError, toHex } from "@heddle/identity";
 import { seededRandom } from "@heddle/testing";
 import { assert, property, integer, uint8Array } from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 
 import { InputBoard } from "../src/fuzz/board.ts";
 import { fuzz } from "../src/fuzz/fuzzer.ts";
@@ -12,6 +12,9 @@ import { parseTree, writeTree } from "../src/fuzz/rlp-tree.ts";
 import { refusals } from "../src/fuzz/target.ts";
 import type { FuzzTarget } from "../src/fuzz/target.ts";
 import { TARGETS } from "../src/fuzz/targets/index.ts";
+
+/** Thousands of inputs each, on a machine that may have other things to do. */
+vi.setConfig({ testTimeout: 120_000 });
 
 /** A target that does what a test says. */
 function target(run: (input: Uint8Array) => void, changes: Partial<FuzzTarget> = {}): FuzzTarget {

@@ -1,6 +1,6 @@
 import { Server } from "@heddle/p2p";
 import { seededRandom } from "@heddle/testing";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 
 import { main } from "../src/soak/cli.ts";
 import { HOSTILE_ACTS } from "../src/soak/hostile.ts";
@@ -12,6 +12,9 @@ import { talkProtocols } from "../src/soak/talk.ts";
 import { Visitor } from "../src/soak/visitor.ts";
 
 const MIB = 2 ** 20;
+
+/** Real connections with real deadlines, on a machine that may have other things to do. */
+vi.setConfig({ testTimeout: 120_000 });
 
 const short: SoakOptions = {
   durationMs: 400,
