@@ -9,6 +9,7 @@ import type { Sign } from "./presence.ts";
 import { ChatType, envelope, MAX_INTERVAL_SECONDS, presenceBody } from "./protocol.ts";
 import type { Envelope } from "./protocol.ts";
 import { QuotaCounter } from "./rate.ts";
+import { RecentMap } from "./recent.ts";
 import { topicOf } from "./room.ts";
 
 /** From so many members up, heartbeats come more slowly: their sum stays the same. */
@@ -19,6 +20,9 @@ const EARLIEST_BEAT = 0.7;
 
 /** How many windows of what one may say are remembered, for each nick that is. */
 const WINDOWS_PER_NAME = 4;
+
+/** How many messages are remembered, for each in the history: a room that is entered again shows them once. */
+const SEEN_PER_HISTORY = 4;
 
 /** Our own words, among those of others. */
 const SELF = "self";
@@ -56,11 +60,13 @@ export class Rooms {
   readonly #rooms = new Map<string, Room>();
   readonly #presence: PresenceTable;
   readonly #speech: QuotaCounter;
+  readonly #seen: RecentMap<true>;
 
   constructor(parts: RoomParts) {
     const { clock, limits } = parts.config;
     this.#parts = parts;
     this.#speech = new QuotaCounter(limits.speech, WINDOWS_PER_NAME * limits.maxNames);
+    this.#seen = new RecentMap(SEEN_PER_HISTORY * limits.maxHistory);
     this.#presence = new PresenceTable({
       clock,
       maxMembers: limits.maxMembers,
@@ -162,6 +168,9 @@ export class Rooms {
       this.#parts.config.logger.debug("a room's message was malformed", { room, error });
       return;
     }
+    const id = toHex(message.id);
+    if (this.#seen.get(id) === true) return;
+    this.#seen.set(id, true);
     if (!this.#speech.take(toHex(message.origin), message.time)) {
       counters.limited += 1;
       return;

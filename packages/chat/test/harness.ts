@@ -1,3 +1,5 @@
+import { randomBytes } from "node:crypto";
+
 import type { Gossip, GossipMessage, SubscribeOptions, Subscription } from "@heddle/gossip";
 import { nodeIdOf } from "@heddle/identity";
 import type { Logger } from "@heddle/p2p";
@@ -63,7 +65,7 @@ export class Hub implements Pick<Gossip, "publish" | "subscribe"> {
     const sequence = (this.#sequences.get(topic) ?? 0) + 1;
     this.#sequences.set(topic, sequence);
     return {
-      id: new Uint8Array(32),
+      id: randomBytes(32),
       origin: this.id,
       topic,
       epoch: this.#epoch,

@@ -52,6 +52,22 @@ describe("a room", () => {
     expect(() => bob.chat.say("lobby", "hi")).toThrow("room: lobby is not joined");
   });
 
+  test("that is entered again shows what was said meanwhile, and nothing twice", () => {
+    const { ann, bob } = two();
+    ann.chat.say("lobby", "one");
+    bob.chat.leave("lobby");
+    ann.chat.say("lobby", "two");
+    bob.chat.join("lobby");
+    expect(bob.heard).toEqual([
+      "#lobby ann joined",
+      "#lobby <ann> one",
+      "#lobby ann joined",
+      "#lobby <ann> two",
+    ]);
+    expect(bob.chat.history("lobby").map(({ text }) => text)).toEqual(["one", "two"]);
+    expect(bob.chat.counters.limited).toBe(0);
+  });
+
   test("may be entered twice, which is once", () => {
     const { ann, bob } = two();
     expect(ann.chat.join("LOBBY")).toBe("lobby");
