@@ -50,7 +50,10 @@ export interface RoomParts {
 }
 
 interface Room {
-  readonly subscription: Subscription;
+  readonly name: string;
+  /** When we entered it, in Unix milliseconds: who came before that was here already. */
+  readonly since: number;
+  subscription: Subscription | undefined;
   timer: unknown;
 }
 
@@ -98,14 +101,14 @@ export class Rooms {
       throw new ChatError("ERR_CHAT_BUSY", problem);
     }
     const seconds = this.#promise(room);
-    this.#publish(room, ChatType.join, presenceBody.encode({ seconds }));
+    const { time } = this.#publish(room, ChatType.join, presenceBody.encode({ seconds }));
+    const joined: Room = { name: room, since: time, subscription: undefined, timer: undefined };
     // In any order: what is held back until something older comes would be late, or lost.
-    const subscription = config.gossip.subscribe(topicOf(room), { replay: true }, (message) =>
-      this.#receive(room, message),
+    joined.subscription = config.gossip.subscribe(topicOf(room), { replay: true }, (message) =>
+      this.#receive(joined, message),
     );
-    const joined: Room = { subscription, timer: undefined };
     this.#rooms.set(room, joined);
-    this.#scheduleBeat(room, joined, seconds);
+    this.#scheduleBeat(joined, seconds);
   }
 
   /** Takes our leave; says whether we were there. */
@@ -113,7 +116,7 @@ export class Rooms {
     const joined = this.#rooms.get(room);
     if (joined === undefined) return false;
     this.#parts.config.clock.clearTimeout(joined.timer);
-    joined.subscription.close();
+    joined.subscription?.close();
     this.#rooms.delete(room);
     this.#presence.forget(room);
     try {
@@ -142,7 +145,7 @@ export class Rooms {
 
   /** Lets everybody know of us now, and not with the next heartbeat: our nick is another. */
   announce(): void {
-    for (const [room, joined] of this.#rooms) this.#beat(room, joined);
+    for (const joined of this.#rooms.values()) this.#beat(joined);
   }
 
   /** The last connection to a node ended. */
@@ -156,7 +159,7 @@ export class Rooms {
     this.#presence.clear();
   }
 
-  #receive(room: string, message: GossipMessage): void {
+  #receive(room: Room, message: GossipMessage): void {
     const { counters } = this.#parts;
     let content: Envelope;
     try {
@@ -165,7 +168,7 @@ export class Rooms {
     } catch (error) {
       if (!(error instanceof RlpError)) throw error;
       counters.malformed += 1;
-      this.#parts.config.logger.debug("a room's message was malformed", { room, error });
+      this.#parts.config.logger.debug("a room's message was malformed", { room: room.name, error });
       return;
     }
     const id = toHex(message.id);
@@ -178,37 +181,33 @@ export class Rooms {
     counters.received += 1;
     this.#parts.heard(message.origin, content.nick, message.time);
     this.#hear(room, message, "here");
-    this.#parts.received(room, message, content);
+    this.#parts.received(room.name, message, content);
   }
 
   /** Deals with comings and goings; says whether the message was one. */
-  #takePresence(room: string, message: GossipMessage, { body, nick, type }: Envelope): boolean {
+  #takePresence(room: Room, message: GossipMessage, { body, nick, type }: Envelope): boolean {
     if (type === ChatType.join || type === ChatType.here) {
       const { seconds } = presenceBody.decode(body);
       this.#parts.heard(message.origin, nick, message.time);
-      const change = type === ChatType.join ? "joined" : "here";
+      const isNews = type === ChatType.join && message.time >= room.since;
+      const change = isNews ? "joined" : "here";
       this.#hear(room, message, change, Math.max(1, seconds) * 1000);
     } else if (type === ChatType.leave) {
       this.#parts.heard(message.origin, nick, message.time);
-      const wasHere = this.#presence.leave(room, toHex(message.origin), this.#signOf(message));
-      if (wasHere) this.#parts.changed(room, message.origin, "left");
+      const wasHere = this.#presence.leave(room.name, toHex(message.origin), this.#signOf(message));
+      if (wasHere) this.#parts.changed(room.name, message.origin, "left");
     } else return false;
     this.#parts.counters.received += 1;
     return true;
   }
 
   /** A member gave a sign of life; `change` is what it shows of one that is new. */
-  #hear(
-    room: string,
-    message: GossipMessage,
-    change: "here" | "joined",
-    intervalMs?: number,
-  ): void {
+  #hear(room: Room, message: GossipMessage, change: "here" | "joined", intervalMs?: number): void {
     const sign = this.#signOf(message);
     const heard = intervalMs === undefined ? sign : { ...sign, intervalMs };
-    const shown = this.#presence.hear(room, toHex(message.origin), heard);
-    if (shown === "new") this.#parts.changed(room, message.origin, change);
-    if (shown === "again") this.#parts.changed(room, message.origin, "returned");
+    const shown = this.#presence.hear(room.name, toHex(message.origin), heard);
+    if (shown === "new") this.#parts.changed(room.name, message.origin, change);
+    if (shown === "again") this.#parts.changed(room.name, message.origin, "returned");
   }
 
   #signOf({ epoch, sequence, time }: GossipMessage): Sign {
@@ -234,21 +233,22 @@ export class Rooms {
     return Math.min(seconds, MAX_INTERVAL_SECONDS);
   }
 
-  #beat(room: string, joined: Room): void {
-    const seconds = this.#promise(room);
+  #beat(room: Room): void {
+    const seconds = this.#promise(room.name);
     try {
-      this.#publish(room, ChatType.here, presenceBody.encode({ seconds }));
+      this.#publish(room.name, ChatType.here, presenceBody.encode({ seconds }));
     } catch (error) {
       // The next one may succeed, and three may be missed.
-      this.#parts.config.logger.debug("a heartbeat was not published", { room, error });
+      const fields = { room: room.name, error };
+      this.#parts.config.logger.debug("a heartbeat was not published", fields);
     }
-    this.#scheduleBeat(room, joined, seconds);
+    this.#scheduleBeat(room, seconds);
   }
 
-  #scheduleBeat(room: string, joined: Room, seconds: number): void {
+  #scheduleBeat(room: Room, seconds: number): void {
     const { clock, random } = this.#parts.config;
-    clock.clearTimeout(joined.timer);
+    clock.clearTimeout(room.timer);
     const share = EARLIEST_BEAT + (1 - EARLIEST_BEAT) * random();
-    joined.timer = clock.setTimeout(() => this.#beat(room, joined), seconds * 1000 * share);
+    room.timer = clock.setTimeout(() => this.#beat(room), seconds * 1000 * share);
   }
 }
