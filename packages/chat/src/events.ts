@@ -25,7 +25,7 @@ export interface ChatEvents {
     readonly name: string;
     readonly change: PresenceChange;
   };
-  /** Somebody is called something else, or shown by another name. Names are safe to print. */
+  /** Somebody calls itself something else. Names are safe to print. */
   renamed: { readonly id: Uint8Array; readonly from: string; readonly to: string };
 }
 

@@ -121,7 +121,7 @@ export class ChatNode implements Chat {
     const { status } = await this.#send(id, ChatType.say, body, options);
     if (status === "ignored") throw refused(this.nameOf(id), "does not take messages of this kind");
     const time = Math.floor(this.#config.clock.wallNow());
-    return this.#keepOwn({ room: undefined, to: id, text, time });
+    return this.#keepOwn({ room: undefined, to: id.slice(), text, time });
   }
 
   post(room: string, type: string, body: Uint8Array): void {
@@ -210,7 +210,7 @@ export class ChatNode implements Chat {
 
   #keepOwn(said: Pick<ChatMessage, "room" | "text" | "time" | "to">): ChatMessage {
     const name = this.nameOf(this.id);
-    const message = Object.freeze({ ...said, from: this.id, name, isOwn: true });
+    const message = Object.freeze({ ...said, from: this.id.slice(), name, isOwn: true });
     this.#history.add(message);
     return message;
   }
@@ -287,6 +287,8 @@ function checkText(text: unknown): string {
   if (size < 1 || size > MAX_TEXT_BYTES) {
     throw new RangeError(`text: expected 1 to ${MAX_TEXT_BYTES} bytes, got ${size}`);
   }
+  // Half a character has no place in UTF-8.
+  if (/\p{Cs}/u.test(text)) throw new TypeError("text: not well-formed");
   return text;
 }
 

@@ -110,6 +110,12 @@ describe("what is said", () => {
     expect(() => two().ann.chat.say("lobby", text)).toThrow(/^text: expected 1 to 4096 bytes/);
   });
 
+  test("may not be half a character, nor anything but text", () => {
+    const { chat } = two().ann;
+    expect(() => chat.say("lobby", "a\ud83d")).toThrow("text: not well-formed");
+    expect(() => chat.say("lobby", 7 as never)).toThrow(TypeError);
+  });
+
   test("comes as it was written, for the program to escape", () => {
     const { ann, bob } = two();
     ann.chat.say("lobby", "\u001b[2J");
