@@ -1,5 +1,6 @@
 import { GossipError } from "@heddle/gossip";
 import { encodeRlp } from "@heddle/identity";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
 import { createChat, MAX_BODY_BYTES, MAX_TEXT_BYTES } from "../src/index.ts";
@@ -165,6 +166,40 @@ describe("what is said", () => {
     expect(bob.heard).toEqual(["#lobby ann joined"]);
     expect(bob.chat.counters.malformed).toBe(1);
   });
+});
+
+test("whatever comes in a room, nothing breaks, and what is said afterwards is heard", () => {
+  const types = fc.constantFrom("SAY", "JOIN", "HERE", "LEAVE", "OTHER");
+  const anything = fc.oneof(
+    fc.uint8Array({ maxLength: 100 }),
+    fc
+      .record({
+        type: types,
+        nick: fc.string({ unit: "grapheme", minLength: 1, maxLength: 8 }),
+        body: fc.oneof(
+          fc.uint8Array({ maxLength: 20 }),
+          fc.nat().map((seconds) => encodeRlp([seconds])),
+          fc.string({ unit: "grapheme", maxLength: 20 }).map((text) => encodeRlp(text)),
+        ),
+      })
+      .map((content) => envelope.encode(content)),
+  );
+  const skew = fc.integer({ min: -700_000, max: 30_000 });
+  fc.assert(
+    fc.property(fc.array(fc.tuple(anything, skew), { maxLength: 30 }), (messages) => {
+      const { air, ann, bob } = two();
+      const eve = air.hub(66);
+      for (const [payload, offset] of messages) {
+        const time = air.clock.wallNow() + offset;
+        air.deliver(eve.make(LOBBY, payload, { time }), eve);
+      }
+      ann.chat.say("lobby", "still here?");
+      expect(bob.heard.at(-1)).toBe("#lobby <ann> still here?");
+      ann.chat.close();
+      bob.chat.close();
+      expect(air.clock.pending).toBe(0);
+    }),
+  );
 });
 
 describe("who is here", () => {
