@@ -30,8 +30,10 @@ export class Lines {
     const at = this.dim(clockOf(time));
     if (room === undefined) {
       const other = to === undefined ? this.#style.name(from, name) : this.nameOf(to);
-      const arrow = isOwn ? `[you -> ${other}]` : `[${other} -> you]`;
-      return `${at} ${this.#style.paint("direct", arrow)} ${said}`;
+      // Piece by piece: the end of the name's colour would be the end of what is around it.
+      const [before, behind] = isOwn ? ["[you -> ", "]"] : ["[", " -> you]"];
+      const direct = (piece: string): string => this.#style.paint("direct", piece);
+      return `${at} ${direct(before)}${other}${direct(behind)} ${said}`;
     }
     const where = room === current ? "" : `${this.dim(`#${room}`)} `;
     return `${at} ${where}<${this.#style.name(from, name)}> ${said}`;
