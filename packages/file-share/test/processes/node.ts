@@ -6,7 +6,7 @@ import { Enr, generateSecretKey, toHex } from "@heddle/identity";
 import { Server } from "@heddle/p2p";
 import type { MessageReadWriter, Peer, Protocol } from "@heddle/p2p";
 
-import { createFileShare, parseHash } from "../../src/index.ts";
+import { createFileShare, parseHash } from "@heddle/file-share";
 
 const RAW_MESSAGE_BYTES = 128 * 1024;
 
