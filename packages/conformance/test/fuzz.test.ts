@@ -1,9 +1,18 @@
-import { bytesEqual, decodeRlp, encodeRlp, RlpError, toHex } from "@heddle/identity";
+import {
+  bytesEqual,
+  decodeRlp,
+  encodeRlp,
+  nodeIdOf,
+  parseEnode,
+  RlpError,
+  toHex,
+} from "@heddle/identity";
 import { seededRandom } from "@heddle/testing";
 import { assert, property, integer, uint8Array } from "fast-check";
 import { describe, expect, test, vi } from "vitest";
 
 import { InputBoard } from "../src/fuzz/board.ts";
+import { Coverage } from "../src/fuzz/coverage.ts";
 import { fuzz } from "../src/fuzz/fuzzer.ts";
 import { minimize } from "../src/fuzz/minimize.ts";
 import { MAX_INPUT_SIZE, mutate } from "../src/fuzz/mutate.ts";
@@ -15,6 +24,8 @@ import { TARGETS } from "../src/fuzz/targets/index.ts";
 
 /** Thousands of inputs each, on a machine that may have other things to do. */
 vi.setConfig({ testTimeout: 120_000 });
+
+const ENODE = `enode://${toHex(nodeIdOf(new Uint8Array(32).fill(1)))}@127.0.0.1:30303`;
 
 /** A target that does what a test says. */
 function target(run: (input: Uint8Array) => void, changes: Partial<FuzzTarget> = {}): FuzzTarget {
@@ -160,6 +171,37 @@ describe("runs", () => {
   });
 });
 
+describe("coverage", () => {
+  test("tells blocks that ran for the first time, once", () => {
+    using coverage = new Coverage();
+    parseEnode(ENODE);
+    expect(coverage.takeFresh().size).toBeGreaterThan(0);
+    const { blocks } = coverage;
+    parseEnode(ENODE);
+    expect(coverage.takeFresh().size).toBe(0);
+    expect(coverage.blocks).toBe(blocks);
+    // The same code, to a place where it has not been.
+    expect(() => parseEnode(`${ENODE}?discport=x`)).toThrow("a port");
+    expect(coverage.takeFresh().size).toBeGreaterThan(0);
+  });
+
+  test("keeps inputs that are the first to run some code, though they end like others", () => {
+    using coverage = new Coverage();
+    // All end alike: only the code that ran tells them apart.
+    const silent = target((input) => {
+      try {
+        decodeRlp(input);
+      } catch (error) {
+        if (!(error instanceof RlpError)) throw error;
+      }
+    });
+    const plain = fuzz(silent, { seed: 1, maxInputs: 2_000 });
+    const guided = fuzz(silent, { seed: 1, maxInputs: 2_000, coverage });
+    expect(guided.finding).toBeUndefined();
+    expect(guided.kept).toBeGreaterThan(plain.kept);
+  });
+});
+
 describe("mutations", () => {
   test("of any bytes are bytes of their own, within the limit", () => {
     assert(
@@ -243,7 +285,7 @@ test("the table has a line for each target, and the input of a finding in hexade
     { seed: 1, maxInputs: 1_234 },
   );
   const line = formatReport({ ...report, elapsedMs: 500, slowestMs: 1 });
-  expect(line).toMatch(/^made-up +1,234 +2,468 +100.0 % +\d+ +1.0 ms +0$/);
+  expect(line).toMatch(/^made-up +1,234 +2,468 +100.0 % +\d+ +\d+ +1.0 ms +0$/);
   expect(formatHeading()).toHaveLength(line.length);
   expect(formatTotal([report, { ...report, elapsedMs: 2_000 }])).toContain("2,468 inputs");
   const finding = {

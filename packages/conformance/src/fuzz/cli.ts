@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 
 import { InputBoard } from "./board.ts";
+import { Coverage } from "./coverage.ts";
 import { fuzz, MAX_INPUT_MS } from "./fuzzer.ts";
 import type { TargetReport } from "./fuzzer.ts";
 import { formatFinding, formatHeading, formatReport, formatTotal } from "./report.ts";
@@ -137,6 +138,7 @@ function endless(board: InputBoard): TargetReport {
     inputs: 0,
     accepted: 0,
     refused: {},
+    kept: 0,
     outcomes: 0,
     slowestMs: ENDLESS_MS,
     elapsedMs: ENDLESS_MS,
@@ -147,10 +149,11 @@ function endless(board: InputBoard): TargetReport {
 /** The work of the thread: fuzzes target after target and tells of each. */
 export function fuzzTargets(work: FuzzWork, tell: (report: TargetReport) => void): void {
   const board = new InputBoard(work.board);
+  using coverage = new Coverage();
   for (const index of work.targets) {
     const target = TARGETS[index];
     if (target === undefined) continue;
     const onInput = (_target: FuzzTarget, input: Uint8Array): void => board.show(index, input);
-    tell(fuzz(target, { seed: work.seed, maxMs: work.msEach, onInput }));
+    tell(fuzz(target, { seed: work.seed, maxMs: work.msEach, coverage, onInput }));
   }
 }

@@ -1,6 +1,7 @@
 import { seededRandom } from "@heddle/testing";
 import type { SeededRandom } from "@heddle/testing";
 
+import type { Coverage } from "./coverage.ts";
 import { minimize } from "./minimize.ts";
 import { mutate } from "./mutate.ts";
 import type { FuzzTarget } from "./target.ts";
@@ -35,6 +36,8 @@ export interface TargetReport {
   readonly accepted: number;
   /** How often each documented error was thrown, by class and code. */
   readonly refused: Readonly<Record<string, number>>;
+  /** Inputs kept for mutation, the target's own included. */
+  readonly kept: number;
   /** Different ways in which inputs ended: messages of errors, without their numbers. */
   readonly outcomes: number;
   /** The longest that one input took each time it was run, in milliseconds. */
@@ -49,6 +52,8 @@ export interface FuzzOptions {
   readonly seed: number;
   readonly maxInputs?: number;
   readonly maxMs?: number;
+  /** With it, inputs that run code which none ran before are kept, too; the run is then the engine's, too. */
+  readonly coverage?: Coverage;
   /** Called with each input before it runs, so that an endless one can be told. */
   readonly onInput?: (target: FuzzTarget, input: Uint8Array) => void;
 }
@@ -56,8 +61,8 @@ export interface FuzzOptions {
 /**
  * Feeds one target with mutations of its corpus until a limit or a finding.
  *
- * Nothing measures coverage here: an input is kept for further mutation when it ended in a way that none did
- * before, told by the class, the code and the message of the error, and by the magnitude of its length.
+ * An input is kept for further mutation when it ended in a way that none did before, told by the class, the
+ * code and the message of the error, and by the magnitude of its length; or when it ran code that none did.
  */
 export function fuzz(target: FuzzTarget, options: FuzzOptions): TargetReport {
   const run = new Run(target, options);
@@ -68,6 +73,7 @@ export function fuzz(target: FuzzTarget, options: FuzzOptions): TargetReport {
     for (let i = 0; i < BATCH && run.inputs < maxInputs; i += 1) {
       if (run.finding === undefined) run.next();
     }
+    run.keepPioneers();
     elapsedMs = performance.now() - started;
   }
   return { ...run.report(), elapsedMs };
@@ -83,8 +89,11 @@ interface Outcome {
 class Run {
   readonly #target: FuzzTarget;
   readonly #onInput: FuzzOptions["onInput"];
+  readonly #coverage: Coverage | undefined;
   readonly #random: SeededRandom;
   readonly #corpus: Uint8Array[];
+  /** What ran since the last look at the coverage. */
+  #batch: Uint8Array[] = [];
   readonly #seen = new Set<string>();
   readonly #refused: Record<string, number> = {};
   #accepted = 0;
@@ -92,8 +101,10 @@ class Run {
   inputs = 0;
   finding: Finding | undefined;
 
-  constructor(target: FuzzTarget, { seed, onInput }: FuzzOptions) {
+  constructor(target: FuzzTarget, { seed, onInput, coverage }: FuzzOptions) {
     this.#target = target;
+    this.#coverage = coverage;
+    coverage?.reset();
     this.#onInput = onInput;
     this.#random = seededRandom(seed ^ hash(new TextEncoder().encode(target.name)));
     this.#corpus = [...target.corpus];
@@ -106,6 +117,7 @@ class Run {
     const material = { kind, corpus: this.#corpus, dictionary };
     const input = given ?? mutate(this.#pick(), material, this.#random);
     this.inputs += 1;
+    if (this.#coverage !== undefined) this.#batch.push(input);
     const { error, ms: first } = this.#try(input);
     const ms = first > this.#slowestMs ? this.#leastMs(input, this.#slowestMs) : first;
     this.#slowestMs = Math.max(this.#slowestMs, ms);
@@ -118,12 +130,29 @@ class Run {
     }
   }
 
+  /** Keeps those inputs of the last batch that were the first to run some code. */
+  keepPioneers(): void {
+    const batch = this.#batch.splice(0);
+    const fresh = this.#coverage?.takeFresh();
+    if (fresh === undefined || fresh.size === 0) return;
+    for (const input of batch) {
+      this.#try(input);
+      const ran = this.#coverage?.take() ?? new Set();
+      const isPioneer = [...fresh].some((block) => ran.has(block));
+      if (!isPioneer) continue;
+      for (const block of ran) fresh.delete(block);
+      if (!this.#target.corpus.includes(input)) this.#keep(input);
+      if (fresh.size === 0) return;
+    }
+  }
+
   report(): Omit<TargetReport, "elapsedMs"> {
     return {
       target: this.#target.name,
       inputs: this.inputs,
       accepted: this.#accepted,
       refused: this.#refused,
+      kept: this.#corpus.length,
       outcomes: this.#seen.size,
       slowestMs: this.#slowestMs,
       finding: this.finding,
@@ -161,6 +190,10 @@ class Run {
     const novelty = `${templateOf(error)} ${32 - Math.clz32(input.length)}`;
     if (this.#seen.has(novelty)) return;
     this.#seen.add(novelty);
+    this.#keep(input);
+  }
+
+  #keep(input: Uint8Array): void {
     if (this.#corpus.length < MAX_KEPT + this.#target.corpus.length) this.#corpus.push(input);
   }
 

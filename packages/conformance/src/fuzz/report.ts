@@ -2,14 +2,26 @@ import { escapeText, toHex } from "@heddle/identity";
 
 import type { Finding, TargetReport } from "./fuzzer.ts";
 
-const WIDTHS = { target: 18, inputs: 12, rate: 10, accepted: 10, outcomes: 9, slowest: 10 };
+const WIDTHS = {
+  target: 18,
+  inputs: 12,
+  rate: 10,
+  accepted: 10,
+  outcomes: 9,
+  kept: 6,
+  slowest: 10,
+};
 
 /** The heading of the table that {@link formatReport} makes the lines of. */
 export function formatHeading(): string {
-  return formatRow("target", ["inputs", "per second", "accepted", "outcomes", "slowest"], "errors");
+  return formatRow(
+    "target",
+    ["inputs", "per second", "accepted", "outcomes", "kept", "slowest"],
+    "errors",
+  );
 }
 
-/** One line: inputs, how many were accepted, ways in which they ended, the slowest, kinds of errors. */
+/** One line: inputs, how many were accepted, ways in which they ended, inputs kept, the slowest, kinds of errors. */
 export function formatReport(report: TargetReport): string {
   const perSecond = (report.inputs / Math.max(report.elapsedMs, 1)) * 1_000;
   const share = (report.accepted / Math.max(report.inputs, 1)) * 100;
@@ -18,6 +30,7 @@ export function formatReport(report: TargetReport): string {
     number(Math.round(perSecond)),
     `${share.toFixed(1)} %`,
     number(report.outcomes),
+    number(report.kept),
     `${report.slowestMs.toFixed(1)} ms`,
   ];
   return formatRow(report.target, columns, `${Object.keys(report.refused).length}`);
