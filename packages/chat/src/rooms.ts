@@ -24,6 +24,12 @@ const WINDOWS_PER_NAME = 4;
 /** How many messages are remembered, for each in the history: a room that is entered again shows them once. */
 const SEEN_PER_HISTORY = 4;
 
+/**
+ * What one said is read in that order, if what came first is not a second behind: one message may travel by a
+ * push, and the next by an announcement that is gathered, sent and asked for.
+ */
+const FOLLOWING = { replay: true, ordered: { waitMs: 1_000, late: "deliver" } } as const;
+
 /** Our own words, among those of others. */
 const SELF = "self";
 
@@ -103,8 +109,7 @@ export class Rooms {
     const seconds = this.#promise(room);
     const { time } = this.#publish(room, ChatType.join, presenceBody.encode({ seconds }));
     const joined: Room = { name: room, since: time, subscription: undefined, timer: undefined };
-    // In any order: what is held back until something older comes would be late, or lost.
-    joined.subscription = config.gossip.subscribe(topicOf(room), { replay: true }, (message) =>
+    joined.subscription = config.gossip.subscribe(topicOf(room), FOLLOWING, (message) =>
       this.#receive(joined, message),
     );
     this.#rooms.set(room, joined);

@@ -19,5 +19,5 @@ export type {
   Summary,
 } from "./protocol.ts";
 export type { StoreLimits } from "./store.ts";
-export type { Listener, SubscribeOptions, Subscription } from "./subscription.ts";
+export type { Listener, OrderOptions, SubscribeOptions, Subscription } from "./subscription.ts";
 export type { Allowance } from "./token-bucket.ts";

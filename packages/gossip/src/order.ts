@@ -31,8 +31,8 @@ export interface OrderEvents {
 /**
  * Puts the messages of one topic into the order of each origin: by epoch, then by sequence.
  *
- * A gap holds back what comes after it, until it is filled or `waitMs` have passed; what comes too late then
- * is never delivered, since it would be out of order.
+ * A gap holds back what comes after it, until it is filled or `waitMs` have passed; what comes later still is
+ * told apart, since it would be out of order.
  */
 export class OrderBuffer {
   readonly #clock: Clock;

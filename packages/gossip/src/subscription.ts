@@ -4,10 +4,18 @@ import { GossipError } from "./errors.ts";
 import type { GossipMessage } from "./message.ts";
 import { OrderBuffer } from "./order.ts";
 
+/** How order is kept. */
+export interface OrderOptions {
+  /** How long a gap holds back what comes after it, in milliseconds; the limit `orderWaitMs` by default. */
+  readonly waitMs?: number;
+  /** What becomes of a message that comes after its turn was given up; `"drop"`, by default, keeps the order. */
+  readonly late?: "drop" | "deliver";
+}
+
 /** How a topic is followed. */
 export interface SubscribeOptions {
-  /** Each origin's messages in the order they were published; see `orderWaitMs`. */
-  readonly ordered?: boolean;
+  /** Each origin's messages in the order they were published. */
+  readonly ordered?: boolean | OrderOptions;
   /** Messages that are held already come first. */
   readonly replay?: boolean;
   /** Our own messages, too. */
@@ -19,7 +27,7 @@ export interface Subscription extends AsyncIterable<GossipMessage, undefined>, D
   readonly topic: string;
   /** Messages that wait to be taken. */
   readonly queued: number;
-  /** Messages that came after their turn had been given up, and are not delivered (ordered only). */
+  /** Messages that came after their turn had been given up (ordered only). */
   readonly late: number;
   /** Takes no more; what is queued can still be read. */
   close(): void;
@@ -54,10 +62,15 @@ export class TopicSubscription implements Subscription {
     this.topic = topic;
     this.wantsOwn = options.own ?? false;
     this.#parts = parts;
-    if (options.ordered === true) {
-      this.#order = new OrderBuffer(parts.clock, parts.orderWaitMs, {
+    const ordered = options.ordered === true ? {} : options.ordered;
+    if (ordered !== undefined && ordered !== false) {
+      const { waitMs = parts.orderWaitMs, late = "drop" } = ordered;
+      this.#order = new OrderBuffer(parts.clock, checkWait(waitMs), {
         deliver: (message) => this.#deliver(message),
-        late: () => (this.#late += 1),
+        late: (message) => {
+          this.#late += 1;
+          if (late === "deliver") this.#deliver(message);
+        },
       });
     }
   }
@@ -135,4 +148,9 @@ export class TopicSubscription implements Subscription {
   #wakeAll(): void {
     for (const wake of this.#waiting.splice(0)) wake();
   }
+}
+
+function checkWait(waitMs: number): number {
+  if (waitMs >= 0 && waitMs < Infinity) return waitMs;
+  throw new RangeError(`ordered.waitMs: expected a number of milliseconds from 0, got ${waitMs}`);
 }

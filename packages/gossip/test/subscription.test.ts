@@ -121,3 +121,23 @@ test("an ordered subscription counts what came too late", async () => {
   subscription.push(first!);
   expect([subscription.queued, subscription.late]).toEqual([1, 1]);
 });
+
+test("an ordered subscription may wait for another while, and take what is late out of order", async () => {
+  const clock = new VirtualClock();
+  const ordered = { waitMs: 300, late: "deliver" } as const;
+  const sequences: number[] = [];
+  const listener = ({ sequence }: GossipMessage): unknown => sequences.push(sequence);
+  const subscription = subscribe({ ordered }, { clock, listener });
+  const [first, second, third] = [1, 2, 3].map((sequence) => ({ ...messages[0]!, sequence }));
+  subscription.push(second!);
+  await clock.advance(299);
+  expect(sequences).toEqual([]);
+  await clock.advance(1);
+  subscription.push(first!);
+  subscription.push(third!);
+  expect([sequences, subscription.late]).toEqual([[2, 1, 3], 1]);
+});
+
+test.each([-1, Number.NaN, Infinity])("an order that waits %s ms is refused", (waitMs) => {
+  expect(() => subscribe({ ordered: { waitMs } }, {})).toThrow(/ordered\.waitMs: .*got/);
+});
