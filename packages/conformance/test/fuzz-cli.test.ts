@@ -51,12 +51,15 @@ test("a target's line, the total and exit code 0, when nothing was found", async
 
 test("without a name all targets are fuzzed, each for its share of the time", async () => {
   let given: FuzzWork | undefined;
-  await run(["--seconds", "28"], (work, worker) => {
+  const { code, text } = await run(["--seconds", "28"], (work, worker) => {
     given = work;
     worker.emit("exit");
   });
   expect(given?.targets).toHaveLength(TARGETS.length);
   expect(given?.msEach).toBe(28_000 / TARGETS.length);
+  // This thread ended without having done any of it.
+  expect(text).toContain(`only 0 of ${TARGETS.length} targets were fuzzed`);
+  expect(code).toBe(1);
 });
 
 test("a finding is printed with its input, and the exit code is 1", async () => {

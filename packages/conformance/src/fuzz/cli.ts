@@ -63,7 +63,10 @@ export async function main(
   out.write(`${formatTotal(reports)}\n`);
   const findings = reports.flatMap(({ finding }) => finding ?? []);
   for (const finding of findings) out.write(`${formatFinding(finding)}\n`);
-  return findings.length > 0 ? 1 : 0;
+  // A thread that ended before its time has proven nothing about the targets that were still to come.
+  const isCutShort = reports.length < targets.length;
+  if (isCutShort) out.write(`only ${reports.length} of ${targets.length} targets were fuzzed\n`);
+  return findings.length > 0 || isCutShort ? 1 : 0;
 }
 
 function parse(args: readonly string[]) {
