@@ -195,7 +195,7 @@ describe("measured on EthereumJS", () => {
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1_000_000);
   });
 
-  test("a frame of 16 MiB in chunks of one packet is taken in with one copy, not with ever longer ones", async () => {
+  test("a frame of 16 MiB in chunks of one packet is copied a few times, not once more for each chunk", async () => {
     const { initiator, recipient } = sessionSecrets();
     const session = new RlpxSession(nodeIdOf(keyOf(9)), recipient);
     session.helloAccepted(4);
