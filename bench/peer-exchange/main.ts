@@ -153,11 +153,25 @@ async function loopback(): Promise<string> {
   return `${LOOPBACK_RUNS} runs: after ${fixed(least / 1_000, 1)} to ${fixed(most / 1_000, 1)} s.`;
 }
 
-const readme = path("README.md");
-const sections = { loopback: await loopback(), eclipse: await attack(), ...(await grow()) };
-let text = await readFile(readme, "utf8");
-for (const [name, content] of Object.entries(sections)) {
-  console.log(`${content}\n`);
-  text = replaceSection(text, name, content);
+/** What is measured, and the sections of the README that it fills. */
+const PARTS: Readonly<Record<string, () => Promise<Readonly<Record<string, string>>>>> = {
+  loopback: async () => ({ loopback: await loopback() }),
+  eclipse: async () => ({ eclipse: await attack() }),
+  growth: grow,
+};
+
+const wanted = process.argv.slice(2);
+for (const name of wanted) {
+  if (!Object.hasOwn(PARTS, name)) throw new Error(`there are ${Object.keys(PARTS).join(", ")}`);
 }
-await writeFile(readme, text);
+const readme = path("README.md");
+for (const [part, measure] of Object.entries(PARTS)) {
+  if (wanted.length > 0 && !wanted.includes(part)) continue;
+  const sections = await measure();
+  let text = await readFile(readme, "utf8");
+  for (const [name, content] of Object.entries(sections)) {
+    console.log(`${content}\n`);
+    text = replaceSection(text, name, content);
+  }
+  await writeFile(readme, text);
+}
