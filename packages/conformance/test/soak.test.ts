@@ -43,12 +43,18 @@ describe("a soak", () => {
       timers.push(setInterval(() => undefined, 60_000));
       await new Promise((resolve) => setTimeout(resolve, 20));
     };
-    const report = await soak({ ...short, acts: { leak }, settleMs: 300 });
+    const report = await soak({ ...short, acts: { leak }, settleMs: 1_000 });
     for (const timer of timers) clearInterval(timer);
-    expect(report.failures).toHaveLength(1);
-    expect(report.failures[0]).toMatch(/^left after 300 ms: handles: \d+ Timeout$/);
+    const leaked = /^left after 1000 ms: handles: \d+ Timeout$/;
+    expect(report.failures).toContainEqual(expect.stringMatching(leaked));
     // The first round that fails is the last.
     expect(report.rounds).toHaveLength(1);
+  });
+
+  test("fails on what never settles, and says what it is", async () => {
+    const never = (): Promise<void> => new Promise(() => undefined);
+    const { failures } = await soak({ ...short, hostile: 1, acts: { never }, settleMs: 1_000 });
+    expect(failures).toContain("left after 1000 ms: a promise: never");
   });
 
   test("fails on a heap that grows", async () => {

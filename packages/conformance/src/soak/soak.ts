@@ -62,6 +62,9 @@ const LIMITS: Partial<ServerLimits> = {
   stallTimeoutMs: 3_000,
 };
 
+/** How long everything may take to come to its end once nobody adds to it, in milliseconds. */
+const SETTLE_MS = 30_000;
+
 /**
  * Lets honest and hostile nodes come and go at one host on loopback, and looks at what they leave behind.
  *
@@ -113,10 +116,11 @@ async function runRounds(scene: Scene): Promise<readonly SoakRound[]> {
   while (performance.now() - started < durationMs && ledger.failures.length === 0) {
     const before = ledger.connections;
     const end = performance.now() + roundMs;
-    await Promise.all([
+    const everybody = Promise.all([
       ...crowd.map((visitor) => comeAndGo(scene, visitor, end)),
       ...Array.from({ length: hostile }, () => attack(scene, random.fork(), end)),
     ]);
+    await atMost(everybody, roundMs + (scene.settleMs ?? SETTLE_MS));
     await everybodyGone(scene);
     if (ledger.connections === before) ledger.fail("no honest visitor got in for a whole round");
     if (ledger.refused > ledger.connections) ledger.fail("most honest visitors are turned away");
@@ -128,6 +132,19 @@ async function runRounds(scene: Scene): Promise<readonly SoakRound[]> {
     scene.onRound?.(round);
   }
   return rounds;
+}
+
+/** Waits for somebody who may never come; what is waited for then is in the ledger. */
+async function atMost(task: Promise<unknown>, ms: number): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  try {
+    await Promise.race([task, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 async function comeAndGo({ host }: Scene, visitor: Visitor, end: number): Promise<void> {
@@ -158,7 +175,7 @@ function isTimeout(error: unknown): boolean {
 
 /** Waits until nothing is left of anybody, and notes what stays. */
 async function everybodyGone(scene: Scene): Promise<void> {
-  const { host, ledger, handles, settleMs = 30_000 } = scene;
+  const { host, ledger, handles, settleMs = SETTLE_MS } = scene;
   const end = performance.now() + settleMs;
   const left = (): string[] => [
     ...ledger.unsettled.map((name) => `a promise: ${name}`),
