@@ -14,14 +14,17 @@ import type { TreeShape } from "./tree.ts";
 /** Written data is handed to the disk in steps of this size, so that the end has little left to wait for. */
 const SYNC_BYTES = 32 * 1024 * 1024;
 
-/** Chunks that are written at once, where they follow one another. */
-const BATCH_CHUNKS = 4;
+/** As soon as so many chunks are there, they are written. */
+const READY_CHUNKS = 4;
+
+/** Fewer are written after this time. */
+const LINGER_MS = 20;
+
+/** Most chunks that are written at once, where they follow one another. */
+const MAX_BATCH = 16;
 
 /** With this many chunks not on disk yet, {@link PartFile.write} waits. */
-const MAX_UNWRITTEN = 16;
-
-/** Fewer than a batch are written after this time. */
-const LINGER_MS = 20;
+const MAX_UNWRITTEN = 32;
 
 const OPEN_FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
 
@@ -145,8 +148,9 @@ export class PartFile {
     this.#throwLate();
     this.#unwritten.set(index, chunk);
     this.#drainSoon();
-    if (this.#unwritten.size >= MAX_UNWRITTEN)
+    while (this.#unwritten.size >= MAX_UNWRITTEN) {
       await new Promise<void>((resolve) => this.#room.push(resolve));
+    }
     this.#throwLate();
   }
 
@@ -208,7 +212,7 @@ export class PartFile {
   #isBatchReady(): boolean {
     const { size } = this.#unwritten;
     const isLast = this.#have.count + size >= this.#shape.chunks;
-    return size >= 2 * BATCH_CHUNKS || (isLast && size > 0);
+    return size >= READY_CHUNKS || (isLast && size > 0);
   }
 
   #drain(): void {
@@ -306,7 +310,7 @@ export class PartFile {
 function nextBatch(unwritten: ReadonlyMap<number, Uint8Array>): [number, Uint8Array][] {
   const sorted = [...unwritten].sort(([a], [b]) => a - b);
   const start = sorted[0]?.[0] ?? 0;
-  return sorted.slice(0, BATCH_CHUNKS).filter(([index], i) => index === start + i);
+  return sorted.slice(0, MAX_BATCH).filter(([index], i) => index === start + i);
 }
 
 /** What is left to write after the first `count` bytes. */

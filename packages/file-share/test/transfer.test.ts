@@ -70,8 +70,8 @@ async function drive<T>(clock: VirtualClock, promise: Promise<T>): Promise<T> {
   promise.then(settled, settled);
   while (!state.isSettled) {
     await clock.advance(5);
-    // The disk is real, and needs real time.
-    await new Promise((resolve) => setImmediate(resolve));
+    // The disk is real, and needs real time: virtual time must not run away from it.
+    await new Promise((resolve) => setTimeout(resolve, 1));
   }
   return promise;
 }
@@ -439,6 +439,38 @@ describe("the target", () => {
       await fetchAll(reader, whole, to, { name: "a", from });
     },
   );
+
+  test("on a slow disk holds the holder back: what is not written yet is bounded", async () => {
+    const whole = await wholeOf(noise(150 * CHUNK_BYTES));
+    const nodes = new Nodes();
+    const reader = await nodes.add();
+    const { asked, protocols } = counted(whole);
+    const holder = await nodes.addOther(protocols);
+    const to = await temporaryFolder();
+    const handle = await open(join(to, "any"), "w");
+    const prototype = Object.getPrototypeOf(handle) as typeof handle;
+    await handle.close();
+    let written = 0;
+    let most = 0;
+    const original = Reflect.get(prototype, "writev") as (...args: unknown[]) => Promise<unknown>;
+    const spy = vi.spyOn(prototype, "writev").mockImplementation(async function (
+      this: typeof handle,
+      chunks,
+      ...rest
+    ) {
+      // As slow as it takes for everything else to come to rest.
+      for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
+      most = Math.max(most, asked.length - written);
+      written += chunks.length;
+      return original.call(this, chunks, ...rest) as never;
+    });
+    onEnd(() => Promise.resolve(spy.mockRestore()));
+    await fetchAll(reader, whole, to, { from: [holder.record] });
+    expect(written).toBe(150);
+    // 32 that wait for the disk, and a window of 16 that is asked for.
+    expect(most).toBeGreaterThanOrEqual(32);
+    expect(most).toBeLessThanOrEqual(48);
+  });
 
   test("that is being fetched already is busy", async () => {
     const { whole, reader, to, from } = await one();
