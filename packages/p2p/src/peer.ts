@@ -1,3 +1,5 @@
+import { setMaxListeners } from "node:events";
+
 import { escapeText, formatEnode, toHex } from "@heddle/identity";
 
 import { formatCapability } from "./capability.ts";
@@ -138,6 +140,8 @@ export class LivePeer implements Peer {
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
+      // One for each handler that waits is what it is for: Node would warn of a leak at the eleventh.
+      setMaxListeners(Infinity, this.#controller.signal);
       if (this.#end !== undefined) this.#controller.abort(this.#end);
     }
     return this.#controller.signal;

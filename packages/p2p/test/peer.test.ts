@@ -1,3 +1,5 @@
+import { getMaxListeners } from "node:events";
+
 import { encodeRlp } from "@heddle/identity";
 import { describe, expect, test } from "vitest";
 
@@ -100,6 +102,11 @@ describe.each(["tcp", "memory"] as const)("over %s", (net) => {
     expect(near.peers).toEqual([]);
     expect(far.peers).toEqual([]);
   });
+});
+
+test("any number of handlers may wait for a peer's end", async () => {
+  const { nearPeer } = await connectScripted();
+  expect(getMaxListeners(nearPeer.signal)).toBe(Infinity);
 });
 
 describe("rw", () => {
