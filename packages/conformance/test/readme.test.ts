@@ -1,37 +1,15 @@
-import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
-
 import { expect, test } from "vitest";
 
+import { readReadme } from "../../../test/readme-programs.ts";
 import { CASES, targetProtocols } from "../src/index.ts";
 
-const readme = await readFile(new URL("../README.md", import.meta.url), "utf8");
-
-const programs = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, program = ""]) => program);
+const { run, text: readme } = await readReadme(import.meta.url);
 
 test.each([
-  {
-    of: "a run",
-    program: programs[0],
-    prints: "{ pass: 19, fail: 0, tolerated: 0, skipped: 0 }\n",
-  },
-  { of: "a case", program: programs[1], prints: "mine/long-ping: Pong, pass\n" },
-])("the README's program for $of runs as it stands", async ({ program = "", prints }) => {
-  // Inside the package, so that it may import the package by its name.
-  const folder = fileURLToPath(new URL("../dist", import.meta.url));
-  await mkdir(folder, { recursive: true });
-  const place = await mkdtemp(join(folder, "readme-"));
-  try {
-    const file = join(place, "program.mts");
-    await writeFile(file, program);
-    const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", file]);
-    expect(stdout).toBe(prints);
-  } finally {
-    await rm(place, { recursive: true });
-  }
+  { of: "a run", index: 0, prints: "{ pass: 19, fail: 0, tolerated: 0, skipped: 0 }\n" },
+  { of: "a case", index: 1, prints: "mine/long-ping: Pong, pass\n" },
+])("the README's program for $of runs as it stands", async ({ index, prints }) => {
+  expect(await run(index)).toBe(prints);
 });
 
 test("the README counts the cases of every group", () => {

@@ -1,30 +1,13 @@
-import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
-
 import { codeTable } from "@heddle/protocol";
 import { expect, test } from "vitest";
 
+import { readReadme } from "../../../test/readme-programs.ts";
 import { DEFAULT_LIMITS, Gossip1 } from "../src/index.ts";
 
-const readme = await readFile(new URL("../README.md", import.meta.url), "utf8");
+const { run, text: readme } = await readReadme(import.meta.url);
 
 test("the README's program runs as it stands and prints the message", async () => {
-  const program = /```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? "";
-  // Inside the package, so that it may import the package by its name.
-  const folder = fileURLToPath(new URL("../dist", import.meta.url));
-  await mkdir(folder, { recursive: true });
-  const place = await mkdtemp(join(folder, "readme-"));
-  try {
-    const file = join(place, "program.mts");
-    await writeFile(file, program);
-    const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", file]);
-    expect(stdout).toBe("1 said before anybody was there\n");
-  } finally {
-    await rm(place, { recursive: true });
-  }
+  expect(await run()).toBe("1 said before anybody was there\n");
 });
 
 test("the README's wire table is that of the protocol", () => {

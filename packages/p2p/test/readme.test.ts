@@ -1,15 +1,11 @@
-import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
+import { readdir, readFile } from "node:fs/promises";
 
 import { describe, expect, test } from "vitest";
 
+import { readReadme } from "../../../test/readme-programs.ts";
 import { DEFAULT_LIMITS } from "../src/index.ts";
 
-const readme = await readFile(new URL("../README.md", import.meta.url), "utf8");
-const programs = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map((match) => match[1] ?? "");
+const { programs, run, text: readme } = await readReadme(import.meta.url);
 
 /** The source text of all modules. */
 async function sources(): Promise<string> {
@@ -17,21 +13,6 @@ async function sources(): Promise<string> {
   const names = await readdir(folder);
   const texts = await Promise.all(names.map((name) => readFile(new URL(name, folder), "utf8")));
   return texts.join("\n");
-}
-
-/** A program, run inside the package, so that it may import the package by its name. */
-async function output(program: string): Promise<string> {
-  const folder = fileURLToPath(new URL("../dist", import.meta.url));
-  await mkdir(folder, { recursive: true });
-  const place = await mkdtemp(join(folder, "readme-"));
-  try {
-    const file = join(place, "program.mts");
-    await writeFile(file, program);
-    const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", file]);
-    return stdout;
-  } finally {
-    await rm(place, { recursive: true });
-  }
 }
 
 describe("the README's programs run as they stand", () => {
@@ -42,7 +23,7 @@ describe("the README's programs run as they stand", () => {
     ],
     [1, 'heddle_peers{direction="inbound"} 0\n'],
   ])("number %i", async (index, expected) => {
-    expect(await output(programs[index] ?? "")).toBe(expected);
+    expect(await run(index)).toBe(expected);
   });
 
   test("and there are no others", () => {

@@ -1,33 +1,16 @@
-import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
+import { readFile } from "node:fs/promises";
 
-import { afterAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
+
+import { readReadme } from "../../../test/readme-programs.ts";
 
 const read = (path: string): Promise<string> =>
   readFile(new URL(`../${path}`, import.meta.url), "utf8");
 
-const readme = await read("README.md");
-const programs = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = ""]) => code);
-
-// Inside the package, so that they may import it by its name.
-const dist = fileURLToPath(new URL("../dist", import.meta.url));
-await mkdir(dist, { recursive: true });
-const folder = await mkdtemp(join(dist, "readme-"));
-afterAll(() => rm(folder, { recursive: true }));
-
-/** Runs one of the README's programs as it stands, and returns what it prints. */
-async function run(index: number): Promise<string> {
-  const file = join(folder, `program${index}.mts`);
-  await writeFile(file, programs[index] ?? "");
-  const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", file]);
-  return stdout;
-}
+const { programs, run, text: readme } = await readReadme(import.meta.url);
 
 test("the README's program runs as it stands and prints the answer", async () => {
-  expect(await run(0)).toBe("{ word: 'bar' }\n");
+  expect(await run()).toBe("{ word: 'bar' }\n");
 });
 
 test("two nodes, a typed request and its answer take at most fifteen lines", () => {
