@@ -1,6 +1,7 @@
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
+import type { Protocol } from "@heddle/p2p";
 import { expect, test } from "vitest";
 
 import { CHUNK_BYTES, formatHash } from "../src/index.ts";
@@ -77,4 +78,57 @@ test("two nodes fetch several files of each other at once, and neither blocks th
   const to = await temporaryFolder();
   const results = await Promise.all([...fetchAll(a, b, to), ...fetchAll(b, a, to)]);
   expect(results.map(({ size }) => size)).toEqual(Array(8).fill(10 * CHUNK_BYTES));
+});
+
+/** A protocol that pings; `ping` is there as soon as a connection is. */
+function pinging() {
+  let opened: (ping: () => Promise<void>) => void = () => undefined;
+  const ping = new Promise<() => Promise<void>>((resolve) => (opened = resolve));
+  const protocol: Protocol = {
+    name: "pinging",
+    version: 1,
+    length: 2,
+    async run(_peer, rw) {
+      let answered = (): void => undefined;
+      opened(() => {
+        const answer = new Promise<void>((resolve) => (answered = resolve));
+        return rw.sendItems(0).then(() => answer);
+      });
+      for await (const { code } of rw) {
+        if (code === 0) await rw.sendItems(1);
+        else answered();
+      }
+    },
+  };
+  return { protocol, ping };
+}
+
+test("another protocol on the same connection gets its turn all along a transfer", async () => {
+  const nodes = new Nodes();
+  const [near, far] = [pinging(), pinging()];
+  const reader = await nodes.add({}, [near.protocol]);
+  const holder = await nodes.add({}, [far.protocol]);
+  const [from, to] = [await temporaryFolder(), await temporaryFolder()];
+  await writeFile(join(from, "a"), noise(100 * CHUNK_BYTES));
+  await holder.share.share(from);
+  await connect(reader, holder);
+  const ping = await near.ping;
+  const state = { share: 0, isOver: false };
+  const fetching = reader.share
+    .fetch(holder.share.shared[0]!.hash, {
+      to,
+      from: [holder.record],
+      onProgress: ({ doneBytes, size }) => (state.share = doneBytes / size),
+    })
+    .finally(() => (state.isOver = true));
+  const answeredAt = new Set<number>();
+  while (!state.isOver) {
+    await ping();
+    // In memory an answer takes no turn of the loop, and the disk waits for one.
+    await new Promise((resolve) => setImmediate(resolve));
+    answeredAt.add(Math.floor(10 * state.share));
+  }
+  await fetching;
+  // In more than one part of the transfer, not only before and after it.
+  expect(answeredAt.size).toBeGreaterThanOrEqual(5);
 });
