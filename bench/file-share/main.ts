@@ -147,22 +147,30 @@ async function measureThroughput(
   return reader;
 }
 
-/** Another protocol's round trips on the same connection, while nothing else happens and during a transfer. */
+/** Another protocol's round trips on the same connection: alone, beside a raw stream, beside a transfer. */
 async function measurePings(place: Place, holder: NodeProcess, reader: NodeProcess): Promise<void> {
+  const ping = (): Promise<number> => reader.ask<number>({ do: "ping" });
   const idle: number[] = [];
-  for (let i = 0; i < 200; i++) idle.push(await reader.ask<number>({ do: "ping" }));
+  for (let i = 0; i < 200; i++) idle.push(await ping());
+  const beside = async (work: Promise<unknown>, state: { isOver: boolean }): Promise<number[]> => {
+    const times: number[] = [];
+    const over = work.finally(() => (state.isOver = true));
+    while (!state.isOver) times.push(await ping());
+    await over;
+    return times;
+  };
+  const raw = await beside(reader.ask({ do: "raw", bytes: place.bytes }), { isOver: false });
   const to = await emptyFolder(place);
   const state = { isOver: false };
-  const busy: number[] = [];
-  const transfer = reader
-    .ask<Fetched>({ do: "fetch", hash: place.hash, to, from: [holder.record] })
-    .finally(() => (state.isOver = true));
-  while (!state.isOver) busy.push(await reader.ask<number>({ do: "ping" }));
-  await transfer;
+  // Afterwards only the disk is waited for.
+  reader.onProgress = ({ doneBytes, size }) => (state.isOver ||= doneBytes === size);
+  const order = { do: "fetch", hash: place.hash, to, from: [holder.record] };
+  const busy = await beside(reader.ask<Fetched>(order), state);
   const show = (times: readonly number[]): string =>
     [0.5, 0.99, 1].map((share) => quantile(times, share).toFixed(1)).join(", ");
-  print("another protocol's ping, idle: p50, p99, most (ms)", show(idle));
-  print(`the same during a transfer, ${busy.length} pings`, show(busy));
+  print("another protocol's ping, alone: p50, p99, most (ms)", show(idle));
+  print(`the same beside the raw stream, ${raw.length} pings`, show(raw));
+  print(`the same beside a transfer, ${busy.length} pings`, show(busy));
 }
 
 async function measureResume(place: Place, holder: NodeProcess): Promise<void> {

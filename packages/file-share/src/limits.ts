@@ -8,7 +8,7 @@ export interface FileShareLimits {
   readonly uploadRate: number;
   /** Bytes per second that are asked for; Infinity for no limit. */
   readonly downloadRate: number;
-  /** Most chunks asked of one holder and not on disk yet. */
+  /** Most chunks asked of one holder and not accepted for writing yet; at most 16. */
   readonly maxWindow: number;
   /** Most holders of one transfer at once. */
   readonly maxSources: number;

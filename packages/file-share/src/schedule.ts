@@ -13,7 +13,7 @@ export class Schedule<S> {
   readonly #runs = new Map<S, { next: number; end: number }>();
   #next = 0;
 
-  /** @param have - chunks that need not be asked for; it is looked at again at every step */
+  /** @param have - chunks that need not be asked for; looked at again at every step */
   constructor(have: Bitmap) {
     this.#have = have;
   }

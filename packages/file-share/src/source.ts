@@ -36,7 +36,7 @@ export class Source {
   readonly id: string;
   readonly context: FilesContext;
   readonly window: AdaptiveWindow;
-  /** Chunks asked for, by when; one is in here until it is on disk. */
+  /** Chunks asked for, and when; one is in here until it is accepted for writing. */
   readonly asked: Map<number, number> = new Map();
   /** Bytes of verified chunks. */
   bytes = 0;

@@ -1,6 +1,6 @@
 /** Chunks that should wait at the holder or on the way beyond what the round trip needs. */
-const MIN_QUEUED = 8;
-const MAX_QUEUED = 16;
+const MIN_QUEUED = 3;
+const MAX_QUEUED = 6;
 
 const FIRST_WINDOW = 4;
 
@@ -9,7 +9,7 @@ const FIRST_WINDOW = 4;
  *
  * It follows the product of bandwidth and round trip: with `window` requests under way and replies after
  * `rtt` instead of the shortest `minRtt`, `window * (1 - minRtt / rtt)` of them stand in a queue. Fewer than
- * 8 mean that the way has room, more than 16 that asking earlier gains nothing. It doubles per round trip
+ * 3 mean that the way has room, more than 6 that asking earlier only makes other protocols wait. It doubles per round trip
  * until a queue first forms, and halves when a chunk does not come in time.
  *
  * @see Brakmo and Peterson, "TCP Vegas: End to End Congestion Avoidance on a Global Internet" (1995)
