@@ -16,6 +16,8 @@ const NODE = fileURLToPath(
 );
 const PROGRAM = fileURLToPath(new URL("../examples/file-share/main.ts", import.meta.url));
 const MIB = 1024 * 1024;
+/** A third of a file of 48 MiB in a second: time enough to kill somebody in the middle. */
+const SLOW = { FILES_DOWNLOAD_RATE: String(16 * MIB) };
 /** Processes take their time to start where others have the machine. */
 const PATIENT = { timeout: 90_000 };
 const cleanups: (() => Promise<unknown>)[] = [];
@@ -95,8 +97,12 @@ class NodeProcess {
     });
   }
 
-  static async start(): Promise<NodeProcess> {
-    const child = fork(NODE, [], { execArgv: ["--import", "tsx"] });
+  /** @param env - `FILES_DOWNLOAD_RATE`, in bytes per second */
+  static async start(env: NodeJS.ProcessEnv = {}): Promise<NodeProcess> {
+    const child = fork(NODE, [], {
+      execArgv: ["--import", "tsx"],
+      env: { ...process.env, ...env },
+    });
     cleanups.push(() => end(child));
     return new Promise((resolve, reject) => {
       child.once("message", ({ ready }: Told) => resolve(new NodeProcess(child, ready!)));
@@ -204,7 +210,7 @@ test(
     const bytes = 48 * MIB;
     const { node: holder, sum, hash } = await startHolder(bytes);
     const to = await temporaryFolder();
-    const first = await NodeProcess.start();
+    const first = await NodeProcess.start(SLOW);
     const killed = new Promise<void>((resolve) => {
       first.onProgress = (doneBytes) => {
         if (doneBytes >= 0.4 * bytes) void first.kill().then(() => resolve());
@@ -237,7 +243,7 @@ test("one of two holders is killed: the transfer goes on", PATIENT, async () => 
   const { node: one, sum, hash } = await startHolder(bytes);
   const { node: two } = await startHolder(bytes, "the same.bin");
   const to = await temporaryFolder();
-  const reader = await NodeProcess.start();
+  const reader = await NodeProcess.start(SLOW);
   reader.onProgress = (doneBytes) => {
     if (doneBytes >= 0.3 * bytes) void one.kill();
   };

@@ -79,6 +79,8 @@ share = createFileShare({
   key,
   record,
   dial: (holder, options) => server.dial(holder, options),
+  // So slow that it can be killed before it is done.
+  limits: { downloadRate: Number(process.env["FILES_DOWNLOAD_RATE"] ?? Infinity) },
   events: { liar: ({ id, fault }) => process.send?.({ liar: id, code: fault.code }) },
 });
 const server = new Server({
