@@ -1,6 +1,8 @@
-const HEX_BYTES: readonly string[] = Array.from({ length: 256 }, (_, byte) =>
-  byte.toString(16).padStart(2, "0"),
+const HEX_DIGITS: readonly number[] = Array.from("0123456789abcdef", (digit) =>
+  digit.charCodeAt(0),
 );
+/** Bytes written at once: their digits are the arguments of one call. */
+const HEX_PIECE = 1024;
 const HEX = /^(?:[0-9a-fA-F]{2})*$/;
 
 /**
@@ -17,8 +19,21 @@ export function bytesEqual(a: Uint8Array, b: Uint8Array): boolean {
 
 /** Writes bytes as lower-case hexadecimal, without a prefix. */
 export function toHex(bytes: Uint8Array): string {
+  if (bytes.length <= HEX_PIECE) return hexOf(bytes);
+  const pieces: string[] = [];
+  for (let at = 0; at < bytes.length; at += HEX_PIECE) {
+    pieces.push(hexOf(bytes.subarray(at, at + HEX_PIECE)));
+  }
   // Joined, not added up: a sum of strings stays a chain of its parts for as long as it lives.
-  return Array.from(bytes, (byte) => HEX_BYTES[byte]).join("");
+  return pieces.join("");
+}
+
+function hexOf(bytes: Uint8Array): string {
+  const digits: number[] = [];
+  for (const byte of bytes) {
+    digits.push(HEX_DIGITS[byte >> 4] ?? 0, HEX_DIGITS[byte & 15] ?? 0);
+  }
+  return String.fromCharCode(...digits);
 }
 
 /**

@@ -56,3 +56,8 @@ test("cuts long text and never inside an escape", () => {
     }),
   );
 });
+
+test.each([1_023, 1_024, 1_025, 300_000])("writes %i bytes as hexadecimal", (length) => {
+  const bytes = Uint8Array.from({ length }, (_, at) => at * 37);
+  expect(toHex(bytes)).toBe(Buffer.from(bytes).toString("hex"));
+});
