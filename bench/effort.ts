@@ -34,7 +34,7 @@ export const QUICK: Effort = {
   rounds: 3,
   ms: 120,
   warmMs: 220,
-  warmHandshakeMs: 1_500,
+  warmHandshakeMs: 1_000,
   warmHandshakes: 3_000,
   clients: 50,
   idleRounds: 1,
