@@ -1,64 +1,20 @@
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import type { ChildProcessByStdio } from "node:child_process";
-import type { Readable, Writable } from "node:stream";
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
+import type { Readable, Writable } from "node:stream";
 
 import { nodeIdOf, toHex } from "@heddle/identity";
 
+import { Link, PATIENCE_MS, SIDES } from "./faults-link.ts";
+import type { Conditions, Counters, Side, Told } from "./faults-link.ts";
 import { keyOf } from "./helpers.ts";
 
-/** How long anything may take on a busy machine, in milliseconds. */
-const PATIENCE_MS = 30_000;
+/** Of the link's chance: each run loses as many packets, if not the same ones. */
+const SEED = 1;
 
 const PORT = 30_303;
 const NODE = new URL("faults-node.ts", import.meta.url).pathname;
-
-/** Runs a command; throws what it says when it fails. */
-export function run(command: string, ...args: readonly string[]): string {
-  return execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
-}
-
-/** Whether a command works here; tries it, and undoes it. */
-function works(attempt: () => void, undo: () => void): boolean {
-  try {
-    attempt();
-    return true;
-  } catch {
-    return false;
-  } finally {
-    try {
-      undo();
-    } catch {
-      // It had not come to be.
-    }
-  }
-}
-
-/** What this machine lets a test do to networks; `why` says it in the names of tests that are skipped. */
-export function abilities(): { hosts: boolean; netem: boolean; why: string } {
-  const name = `heddle-try-${process.pid}`;
-  const hosts =
-    process.platform === "linux" &&
-    works(
-      () => {
-        run("ip", "netns", "add", name);
-        run("ip", "-n", name, "link", "add", "left", "type", "veth", "peer", "name", "right");
-        run("tc", "-n", name, "qdisc", "add", "dev", "left", "root", "pfifo");
-      },
-      () => run("ip", "netns", "del", name),
-    );
-  const netem =
-    hosts &&
-    works(
-      () => {
-        run("ip", "netns", "add", name);
-        run("tc", "-n", name, "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms");
-      },
-      () => run("ip", "netns", "del", name),
-    );
-  const why = hosts ? "this kernel has no netem" : "network namespaces need root, ip and tc";
-  return { hosts, netem, why };
-}
 
 /** One event of a node, as it told it. */
 export interface NodeEvent {
@@ -66,8 +22,7 @@ export interface NodeEvent {
   readonly enode?: string;
   readonly reason?: number;
   readonly by?: string;
-  readonly sent?: number;
-  readonly received?: number;
+  readonly received?: Readonly<Record<string, number>>;
   readonly wrong?: number;
 }
 
@@ -76,8 +31,9 @@ export class HostedNode {
   readonly #process: ChildProcessByStdio<Writable, Readable, null>;
   readonly #events: NodeEvent[] = [];
   #wakes: (() => void)[] = [];
-  /** How many messages came last time it told; messages that were not the next ones, too. */
-  totals = { sent: 0, received: 0, wrong: 0 };
+  #received: Readonly<Record<string, number>> = {};
+  /** How many messages came that were not the next ones. */
+  wrong = 0;
 
   constructor(host: string, args: readonly string[]) {
     const command = ["netns", "exec", host, process.execPath, "--import", "tsx", NODE, ...args];
@@ -85,8 +41,8 @@ export class HostedNode {
     this.#process.stdin.on("error", () => undefined);
     createInterface({ input: this.#process.stdout }).on("line", (line) => {
       const event = JSON.parse(line) as NodeEvent;
-      const { sent = 0, received = 0, wrong = 0 } = event;
-      if (event.event === "totals") this.totals = { sent, received, wrong };
+      const { received = {}, wrong = 0 } = event;
+      if (event.event === "totals") [this.#received, this.wrong] = [received, wrong];
       else this.#events.push(event);
       for (const wake of this.#wakes.splice(0)) wake();
     });
@@ -107,10 +63,23 @@ export class HostedNode {
     return this.#events.some((told) => told.event === event);
   }
 
-  /** Waits until so many more messages have come than now. */
+  /** Waits until so many more messages have come than now, by each protocol. */
   async hears(more: number): Promise<void> {
-    const from = this.totals.received;
-    await this.#until(`${more} messages`, () => this.totals.received >= from + more);
+    const from = this.#received;
+    await this.#until(`${more} messages`, () =>
+      ["count", "tally"].every((name) => (this.#received[name] ?? 0) >= (from[name] ?? 0) + more),
+    );
+  }
+
+  /** What the TCP of its host has counted, by the kernel's name for it, e.g. `RetransSegs`. */
+  kernelCount(name: string): number {
+    const lines = ["snmp", "netstat"].flatMap((file) =>
+      readFileSync(`/proc/${this.#process.pid}/net/${file}`, "utf8").split("\n"),
+    );
+    // Pairs of lines: names, and what they stand for.
+    const row = lines.findIndex((line) => line.split(" ").includes(name));
+    const column = lines[row]?.split(" ").indexOf(name) ?? 0;
+    return Number(lines[row + 1]?.split(" ")[column]);
   }
 
   /** Sends a signal to the process itself. */
@@ -142,74 +111,58 @@ export class HostedNode {
   }
 }
 
-/** Two hosts with a cable between them. */
+/** Two hosts with a link between them. */
 export class TwoHosts {
-  readonly left = `heddle-${process.pid}-l`;
-  readonly right = `heddle-${process.pid}-r`;
+  readonly #link: Link;
+  readonly #left: string;
+  readonly #right: string;
   readonly #nodes: HostedNode[] = [];
 
-  constructor() {
-    this.remove();
-    for (const host of [this.left, this.right]) run("ip", "netns", "add", host);
-    const [left, right] = [this.left, this.right];
-    run(
-      "ip",
-      "-n",
-      left,
-      "link",
-      "add",
-      "wire",
-      "type",
-      "veth",
-      "peer",
-      "name",
-      "wire",
-      "netns",
-      right,
-    );
-    for (const [host, address] of [
-      [left, "10.77.0.1/24"],
-      [right, "10.77.0.2/24"],
-    ] as const) {
-      run("ip", "-n", host, "address", "add", address, "dev", "wire");
-      run("ip", "-n", host, "link", "set", "wire", "up");
-    }
+  /** Makes them; from then on `remove` must be called. */
+  static async make(): Promise<TwoHosts> {
+    const hosts = new TwoHosts();
+    await hosts.set();
+    return hosts;
+  }
+
+  private constructor() {
+    this.#left = `heddle-${process.pid}-l`;
+    this.#right = `heddle-${process.pid}-r`;
+    this.#link = new Link(this.#left, this.#right, SEED);
   }
 
   /** A node on the right that listens; with the same number it is the same node again. */
-  async host(number = 1): Promise<HostedNode> {
-    const node = this.#add(new HostedNode(this.right, [toHex(keyOf(number)), `10.77.0.2:${PORT}`]));
-    await node.next("started");
-    return node;
+  host(number = 1): Promise<HostedNode> {
+    const args = [toHex(keyOf(number)), `10.77.0.2:${PORT}`];
+    return this.#add(new HostedNode(this.#right, args));
   }
 
   /** A node on the left that keeps a connection to the one on the right. */
-  async guest(number = 2): Promise<HostedNode> {
+  guest(number = 2): Promise<HostedNode> {
     const enode = `enode://${toHex(nodeIdOf(keyOf(1)))}@10.77.0.2:${PORT}`;
-    const node = this.#add(new HostedNode(this.left, [toHex(keyOf(number)), "10.77.0.1:0", enode]));
-    await node.next("started");
-    return node;
+    const args = [toHex(keyOf(number)), "10.77.0.1:0", enode];
+    return this.#add(new HostedNode(this.#left, args));
   }
 
-  /** Pulls the cable, or plugs it in: packets are lost without a word to any socket. */
-  cable(isIn: boolean): void {
-    run("ip", "-n", this.right, "link", "set", "wire", isIn ? "up" : "down");
+  /** What happens to packets from now on; without conditions the link is a good one. */
+  async set(conditions: Conditions = {}): Promise<void> {
+    await this.#link.ask(conditions);
   }
 
-  /** Shapes what leaves both hosts, e.g. `netem delay 20ms`; undefined for a cable as it was. */
-  shape(discipline: readonly string[] | undefined): void {
-    for (const host of [this.left, this.right]) {
-      const words = ["-n", host, "qdisc", discipline === undefined ? "del" : "replace"];
-      run("tc", ...words, "dev", "wire", "root", ...(discipline ?? []));
+  /** Waits until something is true of the packets from some sides since the conditions were set. */
+  async until(
+    what: string,
+    holds: (way: Counters) => boolean,
+    sides: readonly Side[] = SIDES,
+  ): Promise<Told> {
+    const end = Date.now() + PATIENCE_MS;
+    for (;;) {
+      const told = await this.#link.ask();
+      if (sides.every((side) => holds(told[side]))) return told;
+      const now = `${what}, but ${JSON.stringify(told)}`;
+      if (Date.now() > end) throw new Error(`did not happen in ${PATIENCE_MS} ms: ${now}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
     }
-  }
-
-  /** How many packets the shaping has dropped so far, on both sides. */
-  dropped(): number {
-    return [this.left, this.right].reduce((sum, host) => {
-      const text = run("tc", "-s", "-n", host, "qdisc", "show", "dev", "wire");
-      return sum + Number(/dropped (\d+)/.exec(text)?.[1] ?? 0);
-    }, 0);
   }
 
   /** Ends all nodes; the hosts stay. */
@@ -217,18 +170,15 @@ export class TwoHosts {
     await Promise.all(this.#nodes.splice(0).map((node) => node.kill()));
   }
 
-  /** Removes the hosts, and with them the cable. */
-  remove(): void {
-    for (const host of [this.left, this.right]) {
-      works(
-        () => run("ip", "netns", "del", host),
-        () => undefined,
-      );
-    }
+  /** Removes the hosts, and the link with them. */
+  async remove(): Promise<void> {
+    await this.killAll();
+    await this.#link.end();
   }
 
-  #add(node: HostedNode): HostedNode {
+  async #add(node: HostedNode): Promise<HostedNode> {
     this.#nodes.push(node);
+    await node.next("started");
     return node;
   }
 }

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,7 +11,6 @@ import type { MemoryNetworkOptions, SimulatedNetwork } from "@heddle/testing";
 import { array, assert, asyncProperty, constantFrom, integer, record } from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
 
-import { run } from "./faults-hosts.ts";
 import { watchEscapes } from "./helpers.ts";
 
 /** Faults of the network and of time, in memory and the same in every run. */
@@ -287,11 +287,11 @@ describe("a full disk", () => {
     const folder = await mkdtemp(join(tmpdir(), "heddle-full-"));
     onTestFinished(() => rm(folder, { recursive: true, force: true }));
     try {
-      run("mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", folder);
+      execFileSync("mount", ["-t", "tmpfs", "-o", "size=4k", "tmpfs", folder], { stdio: "pipe" });
     } catch {
       return undefined;
     }
-    onTestFinished(() => void run("umount", folder));
+    onTestFinished(() => void execFileSync("umount", [folder], { stdio: "pipe" }));
     await writeFile(join(folder, "large"), new Uint8Array(4_096));
     return folder;
   }
