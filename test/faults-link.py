@@ -16,6 +16,7 @@ import json
 import os
 import random
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -168,6 +169,8 @@ def forward(left, right, seed):
 
 def main():
     left, right, seed = sys.argv[1:]
+    if shutil.which("ip") is None:
+        sys.exit("no command ip")
     # Who started this closes the input when it ends; an interrupt from the terminal is for them to handle.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))

@@ -61,7 +61,7 @@ export function whyNoLink(): string | undefined {
     timeout: PATIENCE_MS,
   });
   if (error !== undefined) return error.message;
-  return status === 0 ? undefined : (stderr.trim().split("\n").at(-1) ?? `status ${status}`);
+  return status === 0 ? undefined : stderr.trim().split("\n").at(-1) || `status ${status}`;
 }
 
 /** The process that makes two hosts and carries packets between them, `faults-link.py`. */
