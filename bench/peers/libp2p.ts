@@ -37,9 +37,26 @@ function createNode(listen: readonly string[]): Promise<Libp2p> {
   });
 }
 
-/** One `send` per frame, as its own length-prefixed streams do. */
+/**
+ * One `send` per frame, as its own length-prefixed streams do, and a wait for `drain` where it asks for one.
+ *
+ * Not `onDrain()`: that of `@libp2p/utils` 7.4 keeps its promise after it has resolved, so that the second
+ * wait of a stream is none, the event loop never gets to read window updates, and the buffer only grows.
+ */
 function sender(stream: Stream): SendFrame {
-  return (code, payload) => (stream.send(frame(code, payload)) ? undefined : stream.onDrain());
+  let drained: Promise<void> | undefined;
+  let release: (() => void) | undefined;
+  const onDrain = (): void => {
+    release?.();
+    drained = undefined;
+  };
+  stream.addEventListener("drain", onDrain);
+  // Whoever waits goes on, and is told by the next `send`.
+  stream.addEventListener("close", onDrain);
+  return (code, payload) =>
+    stream.send(frame(code, payload))
+      ? undefined
+      : (drained ??= new Promise((resolve) => (release = resolve)));
 }
 
 function receive(stream: Stream, reader: FrameReader): void {
