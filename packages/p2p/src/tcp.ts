@@ -1,6 +1,8 @@
 import { connect, createServer } from "node:net";
 import type { Socket } from "node:net";
 
+import { freeBuffer } from "@heddle/rlpx";
+
 import type { ByteStream, Listener, StreamAddress, StreamHandlers, Transport } from "./stream.ts";
 
 /** TCP by `node:net`: no Nagle delay, half-open allowed, backpressure both ways. */
@@ -73,7 +75,10 @@ class TcpStream implements ByteStream {
     this.remoteAddress = addressOf(socket.remoteAddress, socket.remotePort);
     this.localAddress = addressOf(socket.localAddress, socket.localPort);
     socket.pause();
-    socket.on("data", (chunk: Uint8Array) => this.#handlers?.data(chunk));
+    socket.on("data", (chunk: Uint8Array) => {
+      this.#handlers?.data(chunk);
+      freeBuffer(chunk);
+    });
     socket.on("drain", () => this.#handlers?.drain());
     socket.on("end", () => {
       this.#hasEnded = true;

@@ -157,3 +157,25 @@ test("a dial that is aborted rejects with the signal's reason", async () => {
     reason,
   );
 });
+
+test("what arrived is freed when the owner has seen it", async () => {
+  const [near, far] = await connected();
+  const seen: { chunk: Uint8Array; length: number }[] = [];
+  let bytes = 0;
+  far.open({
+    data(chunk) {
+      seen.push({ chunk, length: chunk.length });
+      bytes += chunk.length;
+    },
+    drain: () => undefined,
+    end: () => undefined,
+    close: () => undefined,
+  });
+  far.resume();
+  near.write(new Uint8Array(1024 * 1024));
+  await until("all has arrived", () => bytes === 1024 * 1024);
+  await settle();
+  const large = seen.filter(({ length }) => length >= 4096);
+  expect(large.length).toBeGreaterThan(0);
+  expect(large.map(({ chunk }) => chunk.length)).toEqual(large.map(() => 0));
+});

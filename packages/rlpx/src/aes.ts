@@ -9,7 +9,7 @@ export interface AesCtr {
    * XORs the next `data.length` bytes of keystream onto `data`.
    *
    * @param data - a multiple of 16 bytes; only read
-   * @returns a new buffer of the same length
+   * @returns a new buffer of the same length, the caller's
    */
   update(data: Uint8Array): Uint8Array;
 }

@@ -1,6 +1,7 @@
 import { createAesCtr } from "#aes";
 
 import type { AesCtr } from "./aes.ts";
+import { freeBuffer } from "./free-buffer.ts";
 import { type FrameEngine, STATE, WINDOW_BYTES } from "./layout.ts";
 
 /** What the handshake hands over for one direction. */
@@ -95,7 +96,9 @@ export class Direction {
     if (rest > 0) keystream.copyWithin(0, this.#keystreamAt, this.#keystreamEnd);
     const most = Math.max(ahead & ~15, LEAST_KEYSTREAM_BYTES);
     const wanted = Math.max(length - rest, Math.min(most, WINDOW_BYTES - rest));
-    keystream.set(this.#cipher.update(ZEROS.subarray(0, wanted)), rest);
+    const made = this.#cipher.update(ZEROS.subarray(0, wanted));
+    keystream.set(made, rest);
+    freeBuffer(made);
     this.#keystreamAt = 0;
     this.#keystreamEnd = rest + wanted;
   }
