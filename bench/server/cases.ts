@@ -95,10 +95,16 @@ function summary(times: readonly number[]): Record<string, number> {
   };
 }
 
-/** A ping of 32 bytes beside a flood: on its own protocol, and in the flood's own line for contrast. */
-export async function fairness(size: number, how: "fair" | "fifo", effort: Effort): Promise<Row> {
+/** How a ping goes beside a flood: on its own protocol, or in the flood's own line for contrast. */
+export type Lane = "fair" | "fifo";
+
+/** A ping of 32 bytes beside a flood, whose reader releases or keeps what it read. */
+export async function fairness(
+  { size, how, reader }: { size: number; how: Lane; reader: "read" | "keep" },
+  effort: Effort,
+): Promise<Row> {
   // The contrast has neither queues of their own nor windows: what is sent first, arrives first.
-  await using child = await PeerProcess.start("read", how === "fair" ? "flow" : "plain");
+  await using child = await PeerProcess.start(reader, how === "fair" ? "flow" : "plain");
   await using client = await connectTo(child.enode);
   const until = performance.now() + effort.seconds * 1000;
   const make = numbered(size);
@@ -121,7 +127,7 @@ export async function fairness(size: number, how: "fair" | "fifo", effort: Effor
   const { inOrder } = await child.report();
   const mbps = Math.round((sent * size) / effort.seconds / 1e6);
   return {
-    name: `ping beside ${size / 1024} KiB flood, ${how === "fair" ? "own protocol" : "naive FIFO"}`,
+    name: `ping beside ${size / 1024} KiB flood, ${how === "fair" ? "own protocol" : "naive FIFO"}, reader ${reader === "read" ? "releases" : "keeps"}`,
     figures: { ...summary(times), flood_MBps: mbps, inOrder },
   };
 }

@@ -13,13 +13,15 @@ let inOrder = true;
 
 async function readAll(rw: MessageReadWriter, delayMs: number): Promise<void> {
   let expected = 0;
-  for await (const { payload, code } of rw) {
+  for await (const message of rw) {
+    const { payload, code } = message;
     messages += 1;
     bytes += payload.length;
     if (payload.at(-1) !== expected % RING) inOrder = false;
     expected += 1;
     // Code 1 is a ping that waits in line with the flood.
     if (code === 1) await rw.sendEncoded(1, payload);
+    if (mode !== "keep") message.release();
     if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
   }
 }

@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 
 import { fairness, flooded, fullSpeed, manyPeers, neverReads, slowReader } from "./cases.ts";
-import type { Effort, Row } from "./cases.ts";
+import type { Effort, Lane, Row } from "./cases.ts";
 
 const { values } = parseArgs({
   options: {
@@ -16,11 +16,16 @@ const short: Effort = values.quick
 const long: Effort = values.quick ? short : { seconds: 60, runs: 1, peers: 2_000 };
 const repeated: Effort = values.quick ? { ...short, runs: 2 } : { seconds: 30, runs: 20, peers: 0 };
 
+function beside(size: number, how: Lane, reader: "read" | "keep" = "read"): () => Promise<Row> {
+  return () => fairness({ size, how, reader }, short);
+}
+
 const cases: Readonly<Record<string, () => Promise<Row>>> = {
-  "fair-64KiB": () => fairness(64 * 1024, "fair", short),
-  "fifo-64KiB": () => fairness(64 * 1024, "fifo", short),
-  "fair-1MiB": () => fairness(1024 * 1024, "fair", short),
-  "fifo-1MiB": () => fairness(1024 * 1024, "fifo", short),
+  "fair-64KiB": beside(64 * 1024, "fair"),
+  "fair-64KiB-kept": beside(64 * 1024, "fair", "keep"),
+  "fifo-64KiB": beside(64 * 1024, "fifo"),
+  "fair-1MiB": beside(1024 * 1024, "fair"),
+  "fifo-1MiB": beside(1024 * 1024, "fifo"),
   "slow-reader": () => slowReader(long, "flow", 64 * 1024),
   "slow-reader-small": () => slowReader(long, "flow", 300),
   "slow-reader-plain": () => slowReader(long, "plain", 64 * 1024),

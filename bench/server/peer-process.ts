@@ -5,6 +5,9 @@ import { fileURLToPath } from "node:url";
 /** Messages are numbered modulo this, in their last byte. */
 export const RING = 16;
 
+/** How the child reads: at once and releasing or keeping what it read, in 20 ms a message, or never. */
+export type ReaderMode = "read" | "keep" | "slow" | "never";
+
 /** What the child says of itself; memory in bytes. */
 export interface Report {
   messages: number;
@@ -39,10 +42,7 @@ export class PeerProcess implements AsyncDisposable {
     });
   }
 
-  static async start(
-    mode: "read" | "slow" | "never",
-    flow: "flow" | "plain" = "flow",
-  ): Promise<PeerProcess> {
+  static async start(mode: ReaderMode, flow: "flow" | "plain" = "flow"): Promise<PeerProcess> {
     const path = fileURLToPath(new URL("child.ts", import.meta.url));
     const child = fork(path, [mode, flow], {
       execArgv: ["--expose-gc", "--conditions=dist", "--import", "tsx"],

@@ -7,13 +7,13 @@ import type { Clock } from "./clock.ts";
 import { count } from "./counters.ts";
 import type { ProtocolCounters } from "./counters.ts";
 import { LocalProtocolError } from "./errors.ts";
-import { INITIAL_WINDOW } from "./flow.ts";
 import type { Inbox } from "./inbox.ts";
 import { messageCost } from "./inbox.ts";
 import type { Message } from "./message.ts";
 import { OutQueue } from "./outbox.ts";
 import type { Outgoing } from "./outbox.ts";
 import type { MessageReadWriter, Protocol, ReadOptions } from "./protocol.ts";
+import type { ReceiveWindow } from "./window.ts";
 
 /** The largest payload that can be sent, in bytes: RLPx sizes have 24 bits. */
 export const MAX_MESSAGE_SIZE: number = 2 ** 24 - 1;
@@ -45,12 +45,8 @@ export class Channel implements MessageReadWriter {
   readonly #owner: ChannelOwner;
   readonly #limits: SendLimits;
   #error: Error | undefined;
-  /** How much the other side may have on its way and in the inbox, in bytes; only with flow control. */
-  window: number = INITIAL_WINDOW;
-  /** When the window was last refilled, on the clock's monotonic scale. */
-  grantedAt: number = Number.NEGATIVE_INFINITY;
-  /** Taken by the reader and not granted again yet, in bytes. */
-  ungranted = 0;
+  /** How much the other side may have on its way and in the inbox; only with flow control. */
+  window: ReceiveWindow | undefined;
   /** Set while the inbox is full: fires when nothing has been taken for too long. */
   stallTimer: unknown;
   /** False when a protocol it requires is not shared: its messages are discarded. */

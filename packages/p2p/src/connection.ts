@@ -93,6 +93,8 @@ export class Connection {
   /** Bytes received and sent, on the wire. */
   bytesIn = 0;
   bytesOut = 0;
+  /** How long the messages in what arrived took to open and deliver, in milliseconds. */
+  busyMs = 0;
 
   constructor(
     session: Session,
@@ -250,6 +252,7 @@ export class Connection {
       return;
     }
     this.#deliver();
+    this.busyMs += this.#clock.now() - this.lastRead;
   }
 
   /** Delivers whole messages, even when one of them made us pause: they are read already. */

@@ -23,11 +23,11 @@ export const FLOW_CAPABILITY: {
 };
 
 /**
- * What a protocol may send before the first grant, in bytes. Two messages of 1 MiB fit, so that one can
- * be sealed while another is opened; a reader that keeps up never lets that much pile up. Windows grow
- * where the round trip is what limits the speed.
+ * What a protocol may send before the first grant, in bytes: little more than a millisecond of what can be
+ * sealed and opened, because all of it may stand in front of another protocol's message. Windows grow for
+ * large messages, and where the round trip is what limits the speed.
  */
-export const INITIAL_WINDOW: number = 2 * 1024 * 1024;
+export const INITIAL_WINDOW: number = 192 * 1024;
 
 /** More bytes for the protocol whose message ids start at `offset`. */
 export interface Grant {

@@ -122,9 +122,9 @@ export class Intake {
   }
 
   /** Whether its sender is held back; with flow control that is as soon as the window is used up. */
-  #isFull({ inbox, ungranted, window }: Channel): boolean {
-    const { hasFlowControl, limits } = this.#options;
-    const isWindowUsed = hasFlowControl && inbox.cost + ungranted >= window;
+  #isFull({ inbox, window }: Channel): boolean {
+    const { limits } = this.#options;
+    const isWindowUsed = window !== undefined && window.used(inbox.cost) >= window.size;
     return isWindowUsed || inbox.size >= limits.inboxMessages || inbox.cost >= limits.inboxBytes;
   }
 
@@ -157,7 +157,7 @@ export class Intake {
   #bound(): number {
     const { channels, hasFlowControl, limits } = this.#options;
     if (!hasFlowControl) return limits.connectionBytes;
-    const windows = channels.reduce((sum, { window }) => sum + window, 0);
+    const windows = channels.reduce((sum, { window }) => sum + (window?.size ?? 0), 0);
     return Math.max(limits.connectionBytes, windows) + MAX_MESSAGE_SIZE;
   }
 

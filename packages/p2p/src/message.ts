@@ -1,5 +1,6 @@
 import { decodeRlp, RlpError } from "@heddle/identity";
 import type { RlpValue } from "@heddle/identity";
+import { freeBuffer } from "@heddle/rlpx";
 
 import { RemoteProtocolError } from "./errors.ts";
 
@@ -8,7 +9,10 @@ export interface Decoder<T> {
   decode(payload: Uint8Array): T;
 }
 
-/** One received message of a subprotocol. The payload is immutable by contract and stays valid for ever. */
+/**
+ * One received message of a subprotocol. The payload is immutable by contract and stays valid for ever, unless
+ * its reader releases it.
+ */
 export class Message {
   /** Relative to the protocol: 0 to length-1. */
   readonly code: number;
@@ -23,6 +27,17 @@ export class Message {
   /** Payload length in bytes, uncompressed. */
   get size(): number {
     return this.payload.length;
+  }
+
+  /**
+   * Frees the memory of the payload now, where it is large enough to matter; not calling it costs nothing but
+   * work for the garbage collector.
+   *
+   * For protocols that pass hundreds of megabytes: nobody may look at the payload, or at what was decoded
+   * from it as views, any more. Its length may be 0 afterwards.
+   */
+  release(): void {
+    freeBuffer(this.payload);
   }
 
   /**

@@ -16,6 +16,7 @@ import { Message } from "./message.ts";
 import type { Outgoing } from "./outbox.ts";
 import type { Protocol } from "./protocol.ts";
 import type { WireMessage } from "./session.ts";
+import { ReceiveWindow } from "./window.ts";
 
 /** Bounds of what one connection may hold unread and unsent. */
 export interface MuxLimits extends SendLimits, IntakeLimits {}
@@ -43,7 +44,6 @@ export class Mux implements ChannelOwner {
   readonly #events: MuxEvents;
   /** Where `flow/1` messages stand, if the other side knows it. */
   readonly #flowMsgId: number | undefined;
-  readonly #minRttMs: () => number | undefined;
   #last: Channel | undefined;
   readonly #intake: Intake;
   #isOpen = true;
@@ -56,8 +56,8 @@ export class Mux implements ChannelOwner {
     events: MuxEvents;
     /** By `name/version`; one that is missing is counted on its own. */
     counters: Readonly<Record<string, ProtocolCounters>>;
-    /** The shortest round trip measured so far. */
-    minRttMs: () => number | undefined;
+    /** The shortest round trip, in milliseconds, once it is known. */
+    rttMs: () => number | undefined;
   }) {
     this.#connection = options.connection;
     this.#clock = options.clock;
@@ -75,9 +75,13 @@ export class Mux implements ChannelOwner {
       hasFlowControl: this.hasFlowControl,
       stalled: (channel, error) => options.events.stalled(channel, error),
     });
-    this.#minRttMs = options.minRttMs;
     if (this.#flowMsgId === undefined) return;
-    for (const channel of this.channels) channel.queue.window = INITIAL_WINDOW;
+    const { clock, rttMs, connection } = options;
+    const busyMs = (): number => connection.busyMs;
+    for (const channel of this.channels) {
+      channel.queue.window = INITIAL_WINDOW;
+      channel.window = new ReceiveWindow({ clock, rttMs, busyMs, max: this.#maxWindow() });
+    }
   }
 
   /** Whether sender and receiver hold each protocol back on its own. */
@@ -110,7 +114,7 @@ export class Mux implements ChannelOwner {
       return;
     }
     if (!this.#isOpen) return;
-    this.#checkWindow(channel);
+    this.#enterWindow(channel, messageCost(payload));
     this.#intake.enter(messageCost(payload));
     channel.inbox.push(new Message(code, payload));
     this.#intake.queued(channel);
@@ -192,14 +196,17 @@ export class Mux implements ChannelOwner {
     this.#intake.taken(channel, cost);
   }
 
-  /** A message may be sent while the window is above zero; what was granted late only widens ours. */
-  #checkWindow({ inbox, label, ungranted, window }: Channel): void {
-    const held = inbox.cost + ungranted;
-    if (this.#flowMsgId === undefined || held < window) return;
-    throw new RemoteProtocolError(
-      "ERR_P2P_WINDOW",
-      `${label}: a message beyond the window, ${held} bytes of ${window} are used`,
-    );
+  /** A message may be sent while the window is above zero. */
+  #enterWindow({ inbox, label, window }: Channel, cost: number): void {
+    if (window === undefined) return;
+    const used = window.used(inbox.cost);
+    if (used >= window.size) {
+      throw new RemoteProtocolError(
+        "ERR_P2P_WINDOW",
+        `${label}: a message beyond the window, ${used} bytes of ${window.size} are used`,
+      );
+    }
+    window.arrived(cost);
   }
 
   /** How far a window may grow: what the inbox takes, in messages of any size. */
@@ -208,32 +215,12 @@ export class Mux implements ChannelOwner {
   }
 
   /** Lets the other side send as much again, once a worthwhile part of the window is free. */
-  #grant(channel: Channel, cost: number): void {
+  #grant({ capability, window }: Channel, cost: number): void {
     if (this.#flowMsgId === undefined || !this.#isOpen) return;
-    channel.ungranted += cost;
-    if (channel.ungranted * 2 < channel.window) return;
-    const bytes = channel.ungranted + this.#grow(channel);
-    channel.ungranted = 0;
-    this.#connection.sendBase(
-      this.#flowMsgId,
-      encodeGrants([{ offset: channel.capability.offset, bytes }]),
-    );
-  }
-
-  /**
-   * Half a window was read. If that took no longer than the bytes were under way, the window is what
-   * limits the sender: double it. Returns by how much it grew.
-   */
-  #grow(channel: Channel): number {
-    const now = this.#clock.now();
-    const elapsed = now - channel.grantedAt;
-    channel.grantedAt = now;
-    const rtt = this.#minRttMs();
-    if (rtt === undefined || elapsed > rtt) return 0;
-    const grown = Math.min(channel.window * 2, Math.max(channel.window, this.#maxWindow()));
-    const growth = grown - channel.window;
-    channel.window = grown;
-    return growth;
+    const bytes = window?.taken(cost) ?? 0;
+    if (bytes === 0) return;
+    const grant = encodeGrants([{ offset: capability.offset, bytes }]);
+    this.#connection.sendBase(this.#flowMsgId, grant);
   }
 
   #onGrants(payload: Uint8Array): void {

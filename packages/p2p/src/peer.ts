@@ -241,8 +241,6 @@ export class LivePeer implements Peer {
       this.#runs.set(channel, this.#run(channel));
     }
     this.#connection.resume();
-    // The first round trip tells how large windows may have to grow.
-    if (this.#mux.hasFlowControl) void this.#keepalive.ping();
   }
 
   async #run(channel: Channel): Promise<void> {
@@ -262,7 +260,7 @@ export class LivePeer implements Peer {
       clock: options.clock,
       limits: options.limits,
       counters: options.counters,
-      minRttMs: () => this.#keepalive.minRttMs,
+      rttMs: () => this.#shortestRttMs(),
       events: {
         stalled: (_channel, error) => this.#finish(error.reason, "local", error),
         received: (channel, code, payload) =>
@@ -274,6 +272,12 @@ export class LivePeer implements Peer {
     });
     for (const channel of mux.channels) channel.isRunnable = isRunnable(channel, mux.channels);
     return mux;
+  }
+
+  /** Known, or measured from now on: only where much is sent does it matter. */
+  #shortestRttMs(): number | undefined {
+    if (this.#keepalive.minRttMs === undefined) void this.#keepalive.ping();
+    return this.#keepalive.minRttMs;
   }
 
   #onMessage(message: WireMessage): void {

@@ -18,9 +18,9 @@ function refused(payload: Uint8Array): unknown {
   }
 }
 
-test("the extension is flow/1 with one message, and windows start at 2 MiB", () => {
+test("the extension is flow/1 with one message, and windows start at 192 KiB", () => {
   expect(FLOW_CAPABILITY).toEqual({ name: "flow", version: 1, length: 1 });
-  expect(INITIAL_WINDOW).toBe(2_097_152);
+  expect(INITIAL_WINDOW).toBe(196_608);
 });
 
 describe("grants", () => {

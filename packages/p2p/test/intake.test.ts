@@ -15,12 +15,21 @@ const LIMITS: IntakeLimits = {
   stallTimeoutMs: 30_000,
 };
 
+/** A window of 32 KiB, of which `ungranted` bytes are read and not granted again. */
+class FakeWindow {
+  readonly size = 32 * KIB;
+  ungranted = 0;
+
+  used(unread: number): number {
+    return unread + this.ungranted;
+  }
+}
+
 /** As much of a channel as an intake looks at. */
 interface FakeChannel {
   readonly label: string;
   readonly inbox: { size: number; cost: number };
-  window: number;
-  ungranted: number;
+  window: FakeWindow | undefined;
   stallTimer: unknown;
 }
 
@@ -36,8 +45,7 @@ class Bench {
     this.channels = names.map((name) => ({
       label: `${name}/1`,
       inbox: { size: 0, cost: 0 },
-      window: 32 * KIB,
-      ungranted: 0,
+      window: hasFlowControl ? new FakeWindow() : undefined,
       stallTimer: undefined,
     }));
     const connection: Partial<Connection> = {
@@ -46,7 +54,7 @@ class Bench {
       glance: () => void this.told.push("glance"),
     };
     this.intake = new Intake({
-      channels: this.channels as Partial<Channel>[] as Channel[],
+      channels: this.channels as unknown as Channel[],
       connection: connection as Connection,
       clock: this.clock,
       limits,
@@ -60,14 +68,14 @@ class Bench {
     const { inbox } = this.#at(index);
     inbox.size += 1;
     inbox.cost += cost;
-    this.intake.queued(this.#at(index) as Partial<Channel> as Channel);
+    this.intake.queued(this.#at(index) as unknown as Channel);
   }
 
   take(index: number, cost: number): void {
     const { inbox } = this.#at(index);
     inbox.size -= 1;
     inbox.cost -= cost;
-    this.intake.taken(this.#at(index) as Partial<Channel> as Channel, cost);
+    this.intake.taken(this.#at(index) as unknown as Channel, cost);
   }
 
   #at(index: number): FakeChannel {
@@ -206,7 +214,7 @@ describe("with flow control", () => {
 
   test("what was taken and not granted yet counts as used", () => {
     const bench = new Bench(["a"], true);
-    for (const channel of bench.channels) channel.ungranted = 16 * KIB;
+    for (const { window } of bench.channels) if (window !== undefined) window.ungranted = 16 * KIB;
     bench.put(0, 16 * KIB);
     expect(bench.clock.pending).toBe(1);
   });
