@@ -18,13 +18,26 @@ export type {
   ScriptedListener,
   ScriptedListenerOptions,
   ScriptedPeerFactory,
-  ScriptedPeerOptions,
 } from "./scripted-connect.ts";
+export type { ScriptedPeerOptions } from "./scripted-settings.ts";
+export { ScriptedWire } from "./scripted-wire.ts";
+export type { ScriptedWireOptions, StreamEnd, TrickleOptions } from "./scripted-wire.ts";
+export { ScriptedAck, ScriptedAuth } from "./scripted-handshake.ts";
+export type {
+  HandshakePacketOptions,
+  ScriptedAuthOptions,
+  ScriptedSession,
+} from "./scripted-handshake.ts";
+export { ScriptedFrames } from "./scripted-frames.ts";
+export type { FramedMessage, FrameOptions } from "./scripted-frames.ts";
+export { encodeScriptedHello } from "./scripted-hello.ts";
+export type { ScriptedHello, WholeHello } from "./scripted-hello.ts";
+export { ScriptedMessage } from "./scripted-inbox.ts";
 export type { ExpectOptions } from "./scripted-inbox.ts";
 export { ScriptedCapability } from "./scripted-capability.ts";
 export type { Matcher } from "./scripted-capability.ts";
 export { ScriptedPeer } from "./scripted-peer.ts";
-export type { ScriptedPeerSetup } from "./scripted-peer.ts";
+export type { ScriptedEnding, ScriptedPeerSetup } from "./scripted-peer.ts";
 export { fuzzProtocol } from "./fuzz.ts";
 export type { FuzzOptions, FuzzReport } from "./fuzz.ts";
 export type { FuzzFault, FuzzInput } from "./fuzz-session.ts";

@@ -1,51 +1,17 @@
-import { formatEnode, generateSecretKey, nodeIdOf, parseEnode } from "@heddle/identity";
+import { formatEnode, nodeIdOf, parseEnode } from "@heddle/identity";
 import type { Enode } from "@heddle/identity";
-import {
-  compareCapabilities,
-  PROTOCOL_VERSION,
-  rlpxUpgrade,
-  Server,
-  systemClock,
-  tcpTransport,
-} from "@heddle/p2p";
-import type {
-  ByteStream,
-  Clock,
-  Hello,
-  Listener,
-  ProtocolShape,
-  SessionUpgrade,
-  StreamAddress,
-  Transport,
-} from "@heddle/p2p";
+import { Server } from "@heddle/p2p";
+import type { ByteStream, Listener, StreamAddress } from "@heddle/p2p";
 
-import { ExpectationError } from "./expectation-error.ts";
+import { shakeHands } from "./scripted-handshake.ts";
+import type { ScriptedSession } from "./scripted-handshake.ts";
 import { ScriptedPeer } from "./scripted-peer.ts";
-
-const DEFAULT_TIMEOUT_MS = 5_000;
+import { settle, withDeadline } from "./scripted-settings.ts";
+import type { ScriptedPeerOptions, ScriptedSettings } from "./scripted-settings.ts";
+import { ScriptedWire } from "./scripted-wire.ts";
 
 /** Connections a listener holds for `accept`; further ones are closed. */
 const MAX_BACKLOG = 64;
-
-/** How a scripted peer is made; what is not given is the server's, where it connects to a `Server`. */
-export interface ScriptedPeerOptions {
-  /** Its secret key, 32 bytes; a fresh one by default. */
-  readonly key?: Uint8Array;
-  /** What it says in its Hello in place of what it would say: whatever a test needs, true or not. */
-  readonly hello?: Partial<Hello>;
-  /** What it speaks: makes its capabilities, and the msgIds of `capability`. The server's, or none. */
-  readonly protocols?: readonly ProtocolShape[];
-  /** RLPx by default. */
-  readonly session?: SessionUpgrade;
-  /** TCP by default. Through a server's own one the peer comes from that server's address. */
-  readonly transport?: Transport;
-  /** For deadlines; real time by default. Virtual time has to be told to pass: `clock.settle(…)`. */
-  readonly clock?: Clock;
-  /** How long everything that is expected may take, in milliseconds; 5,000 by default. */
-  readonly timeoutMs?: number;
-  /** Answers pings and does not show them; true by default. */
-  readonly answerPings?: boolean;
-}
 
 /** Where a listening scripted peer listens, besides {@link ScriptedPeerOptions}. */
 export interface ScriptedListenerOptions extends ScriptedPeerOptions {
@@ -61,6 +27,8 @@ export interface ScriptedListener extends AsyncDisposable {
   accept(): Promise<ScriptedPeer>;
   /** Takes the next connection and only shakes hands; see {@link ScriptedPeer.greet}. */
   acceptHandshake(): Promise<ScriptedPeer>;
+  /** Takes the next connection and sends nothing; see {@link ScriptedPeerFactory.wire}. */
+  acceptWire(): Promise<ScriptedWire>;
   close(): Promise<void>;
 }
 
@@ -75,6 +43,13 @@ export interface ScriptedPeerFactory {
   (target: Server | string | Enode, options?: ScriptedPeerOptions): Promise<ScriptedPeer>;
   /** Dials a node and only shakes hands: Hello is the script's to send, or not. */
   handshake(target: Server | string | Enode, options?: ScriptedPeerOptions): Promise<ScriptedPeer>;
+  /** Dials a node and sends nothing: the handshake is the script's to do, or not. */
+  wire(target: Server | string | Enode, options?: ScriptedPeerOptions): Promise<ScriptedWire>;
+  /**
+   * Makes a peer of a handshake that the script has done: of what `open` of `ScriptedAuth` and `ScriptedAck` returns.
+   * Hello is the script's to send, or not.
+   */
+  over(session: ScriptedSession, options?: ScriptedPeerOptions): ScriptedPeer;
   /** Waits to be dialed. */
   listen(options?: ScriptedListenerOptions): Promise<ScriptedListener>;
 }
@@ -93,20 +68,51 @@ export interface ScriptedPeerFactory {
 export const scriptedPeer: ScriptedPeerFactory = Object.assign(
   async (target: Server | string | Enode, options: ScriptedPeerOptions = {}) =>
     greet(await dialHandshake(target, options)),
-  { handshake: dialHandshake, listen },
+  { handshake: dialHandshake, wire: dialWire, over, listen },
 );
 
 async function dialHandshake(
   target: Server | string | Enode,
   options: ScriptedPeerOptions = {},
 ): Promise<ScriptedPeer> {
+  const { settings, node } = aim(target, options);
+  return withDeadline(settings, "a handshake", async (signal) => {
+    const stream = await settings.transport.dial(node.address, { signal });
+    return upgrade(stream, settings, { remoteId: node.id, signal });
+  });
+}
+
+async function dialWire(
+  target: Server | string | Enode,
+  options: ScriptedPeerOptions = {},
+): Promise<ScriptedWire> {
+  const { settings, node } = aim(target, options);
+  return withDeadline(settings, "a connection", async (signal) => {
+    const stream = await settings.transport.dial(node.address, { signal });
+    return new ScriptedWire(stream, settings);
+  });
+}
+
+interface Aim {
+  readonly settings: ScriptedSettings;
+  readonly node: { readonly id: Uint8Array; readonly address: StreamAddress };
+}
+
+function aim(target: Server | string | Enode, options: ScriptedPeerOptions): Aim {
   const settings = settle(options, target instanceof Server ? target : undefined);
   const url = target instanceof Server ? target.enode : target;
   const { id, host, tcpPort } = typeof url === "string" ? parseEnode(url) : url;
-  return withDeadline(settings, "a handshake", async (signal) => {
-    const stream = await settings.transport.dial({ host, port: tcpPort }, { signal });
-    return upgrade(stream, settings, { remoteId: id, signal });
-  });
+  return { settings, node: { id, address: { host, port: tcpPort } } };
+}
+
+function over(session: ScriptedSession, options: ScriptedPeerOptions = {}): ScriptedPeer {
+  const hello = { nodeId: session.localId, ...options.hello };
+  return play(session, settle({ ...options, hello }, undefined));
+}
+
+function play(session: ScriptedSession, settings: ScriptedSettings): ScriptedPeer {
+  const { wire, localId: id } = session;
+  return new ScriptedPeer({ ...settings, session, wire, id });
 }
 
 async function listen(options: ScriptedListenerOptions = {}): Promise<ScriptedListener> {
@@ -130,6 +136,12 @@ async function listen(options: ScriptedListenerOptions = {}): Promise<ScriptedLi
       });
     }
   };
+  const acceptWire = (): Promise<ScriptedWire> =>
+    withDeadline(
+      settings,
+      "a connection",
+      async (signal) => new ScriptedWire(await next(signal), settings),
+    );
   const acceptHandshake = (): Promise<ScriptedPeer> =>
     withDeadline(settings, "a connection and its handshake", async (signal) =>
       upgrade(await next(signal), settings, { signal }),
@@ -143,50 +155,26 @@ async function listen(options: ScriptedListenerOptions = {}): Promise<ScriptedLi
     enode: formatEnode({ id: nodeIdOf(settings.key), host, tcpPort: port, udpPort: port }),
     accept: async () => greet(await acceptHandshake()),
     acceptHandshake,
+    acceptWire,
     close,
     [Symbol.asyncDispose]: close,
   };
 }
 
-type Settings = Required<Omit<ScriptedPeerOptions, "hello">> & { readonly hello: Hello };
-
-function settle(options: ScriptedPeerOptions, server: Server | undefined): Settings {
-  const { config } = server ?? {};
-  const key = options.key ?? generateSecretKey();
-  const protocols = options.protocols ?? config?.protocols ?? [];
-  return {
-    key,
-    protocols,
-    session: options.session ?? config?.session ?? rlpxUpgrade,
-    transport: options.transport ?? config?.transport ?? tcpTransport,
-    clock: options.clock ?? config?.clock ?? systemClock,
-    timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
-    answerPings: options.answerPings ?? true,
-    hello: {
-      protocolVersion: PROTOCOL_VERSION,
-      clientId: "scripted/1",
-      capabilities: protocols
-        .map(({ name, version }) => ({ name, version }))
-        .toSorted(compareCapabilities),
-      listenPort: 0,
-      nodeId: nodeIdOf(key),
-      ...options.hello,
-    },
-  };
-}
-
 async function upgrade(
   stream: ByteStream,
-  settings: Settings,
-  { remoteId, signal }: { readonly remoteId?: Uint8Array; readonly signal: AbortSignal },
+  settings: ScriptedSettings,
+  options: { readonly remoteId?: Uint8Array; readonly signal: AbortSignal },
 ): Promise<ScriptedPeer> {
+  const { key } = settings;
   try {
-    const session = await settings.session(stream, {
-      secretKey: settings.key,
-      signal,
-      ...(remoteId === undefined ? {} : { remoteId }),
-    });
-    return new ScriptedPeer({ ...settings, session, id: nodeIdOf(settings.key) });
+    if (settings.session === undefined) {
+      const session = await shakeHands(new ScriptedWire(stream, settings), key, options);
+      return play(session, settings);
+    }
+    const session = await settings.session(stream, { secretKey: key, ...options });
+    const wire = new ScriptedWire(session.stream, settings);
+    return new ScriptedPeer({ ...settings, session, wire, id: nodeIdOf(key) });
   } catch (error) {
     stream.destroy();
     throw error;
@@ -200,22 +188,5 @@ async function greet(peer: ScriptedPeer): Promise<ScriptedPeer> {
   } catch (error) {
     peer.destroy();
     throw error;
-  }
-}
-
-async function withDeadline<T>(
-  { clock, timeoutMs }: Settings,
-  expected: string,
-  task: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  const controller = new AbortController();
-  const timer = clock.setTimeout(() => {
-    const got = `nothing within ${timeoutMs} ms`;
-    controller.abort(new ExpectationError("ERR_TESTING_TIMEOUT", expected, got));
-  }, timeoutMs);
-  try {
-    return await task(controller.signal);
-  } finally {
-    clock.clearTimeout(timer);
   }
 }

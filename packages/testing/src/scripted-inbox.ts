@@ -1,11 +1,30 @@
 import { Message } from "@heddle/p2p";
-import type { Clock, Session } from "@heddle/p2p";
+import type { Clock, MessageCodec } from "@heddle/p2p";
 
+import { Deadline } from "./deadline.ts";
 import { ExpectationError } from "./expectation-error.ts";
+import type { FramedMessage } from "./scripted-frames.ts";
+import type { ScriptedWire, StreamEnd } from "./scripted-wire.ts";
 
 /** Messages and bytes that may wait to be expected; above either, reading stops. */
 const MAX_WAITING = 4_096;
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
+
+/** A message of any protocol, as it came; its `code` is its message id on the wire. */
+export class ScriptedMessage extends Message {
+  /** As it stood in its frame, compressed or not; the payload where the session knows no frames. */
+  readonly raw: Uint8Array;
+
+  constructor(msgId: number, payload: Uint8Array, raw: Uint8Array = payload) {
+    super(msgId, payload);
+    this.raw = raw;
+  }
+
+  /** Counted over all protocols. */
+  get msgId(): number {
+    return this.code;
+  }
+}
 
 /** How an expectation waits. */
 export interface ExpectOptions {
@@ -32,54 +51,42 @@ interface InboxEvents {
 
 /** What a scripted peer has received and not yet expected, and the waits for more. */
 export class ScriptedInbox {
-  readonly #session: Session;
+  readonly #wire: ScriptedWire;
+  readonly #codec: MessageCodec;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
   readonly #events: InboxEvents;
-  readonly #waiting: Message[] = [];
+  readonly #waiting: ScriptedMessage[] = [];
   #waitingBytes = 0;
   #wakes: (() => void)[] = [];
-  #isWritable = true;
   #isPaused = false;
-  /** The stream's end, and what broke it if something did. */
-  #ended: { readonly cause: unknown } | undefined;
+  #ended: StreamEnd | undefined;
   #broken: { readonly cause: unknown } | undefined;
 
   constructor(
-    session: Session,
+    { wire, codec }: { wire: ScriptedWire; codec: MessageCodec },
     { clock, timeoutMs }: { clock: Clock; timeoutMs: number },
     events: InboxEvents,
   ) {
-    this.#session = session;
+    this.#wire = wire;
+    this.#codec = codec;
     this.#clock = clock;
     this.#timeoutMs = timeoutMs;
     this.#events = events;
-    session.stream.open({
-      data: (chunk) => this.#receive(chunk),
-      drain: () => {
-        this.#isWritable = true;
-        this.#wake();
-      },
-      end: () => {
-        session.stream.end();
-        this.#end(undefined);
-      },
-      close: (error) => this.#end(error),
-    });
     // After the owner is constructed: the codec may hold messages that came behind the handshake.
     queueMicrotask(() => {
       this.#pump();
-      this.#readOn();
+      wire.handTo({
+        data: (chunk) => this.#receive(chunk),
+        ended: (how) => this.#end(how),
+        changed: this.#wake,
+      });
     });
-  }
-
-  write(bytes: Uint8Array): void {
-    this.#isWritable = this.#session.stream.write(bytes);
   }
 
   pause(): void {
     this.#isPaused = true;
-    this.#session.stream.pause();
+    this.#wire.pause();
   }
 
   resume(): void {
@@ -87,7 +94,7 @@ export class ScriptedInbox {
     this.#readOn();
   }
 
-  async read({ expected, concerns, accepts, ...options }: ReadRequest): Promise<Message> {
+  async read({ expected, concerns, accepts, ...options }: ReadRequest): Promise<ScriptedMessage> {
     const deadline = new Deadline(this.#clock, options.timeoutMs ?? this.#timeoutMs, this.#wake);
     try {
       for (;;) {
@@ -105,7 +112,25 @@ export class ScriptedInbox {
     }
   }
 
-  async readEnd(options: ExpectOptions = {}): Promise<void> {
+  /** The next message, or how the stream ended; undefined when neither came in time. */
+  async next(
+    timeoutMs: number = this.#timeoutMs,
+  ): Promise<ScriptedMessage | StreamEnd | undefined> {
+    const deadline = new Deadline(this.#clock, timeoutMs, this.#wake);
+    try {
+      for (;;) {
+        const message = this.#take();
+        if (message !== undefined) return message;
+        if (this.#broken === undefined && this.#ended !== undefined) return this.#ended;
+        if (this.#broken === undefined && deadline.hasPassed) return undefined;
+        await this.#more("a message", deadline);
+      }
+    } finally {
+      deadline.clear();
+    }
+  }
+
+  async readEnd(options: ExpectOptions = {}): Promise<StreamEnd> {
     const expected = "the end of the stream";
     const deadline = new Deadline(this.#clock, options.timeoutMs ?? this.#timeoutMs, this.#wake);
     try {
@@ -114,7 +139,7 @@ export class ScriptedInbox {
         if (message !== undefined) {
           if (options.skipOthers !== true) throw this.#unexpected(expected, message);
         } else if (this.#ended !== undefined && this.#broken === undefined) {
-          return;
+          return this.#ended;
         } else {
           await this.#more(expected, deadline);
         }
@@ -127,13 +152,13 @@ export class ScriptedInbox {
   async drained(options: ExpectOptions = {}): Promise<void> {
     const deadline = new Deadline(this.#clock, options.timeoutMs ?? this.#timeoutMs, this.#wake);
     try {
-      while (!this.#isWritable) await this.#more("what was sent to be read", deadline);
+      while (!this.#wire.isWritable) await this.#more("what was sent to be read", deadline);
     } finally {
       deadline.clear();
     }
   }
 
-  #take(concerns: (message: Message) => boolean = () => true): Message | undefined {
+  #take(concerns: (message: Message) => boolean = () => true): ScriptedMessage | undefined {
     const index = this.#waiting.findIndex(concerns);
     if (index < 0) return undefined;
     const [message] = this.#waiting.splice(index, 1);
@@ -151,9 +176,7 @@ export class ScriptedInbox {
       throw new ExpectationError("ERR_TESTING_BROKEN", expected, got, { cause });
     }
     if (this.#ended !== undefined) {
-      const { cause } = this.#ended;
-      const got = "the end of the stream";
-      throw new ExpectationError("ERR_TESTING_ENDED", expected, got, { cause });
+      throw new ExpectationError("ERR_TESTING_ENDED", expected, "the end of the stream");
     }
     if (deadline.hasPassed) {
       const got = `nothing within ${deadline.ms} ms`;
@@ -171,7 +194,7 @@ export class ScriptedInbox {
   #receive(chunk: Uint8Array): void {
     if (this.#broken !== undefined) return;
     try {
-      this.#session.codec.feed(chunk);
+      this.#codec.feed(chunk);
     } catch (cause) {
       this.#broken = { cause };
     }
@@ -181,9 +204,9 @@ export class ScriptedInbox {
   #pump(): void {
     try {
       while (this.#broken === undefined) {
-        const wire = this.#session.codec.next();
-        if (wire === undefined) break;
-        const message = new Message(wire.msgId, wire.payload);
+        const wire: Partial<FramedMessage> | undefined = this.#codec.next();
+        if (wire?.msgId === undefined || wire.payload === undefined) break;
+        const message = new ScriptedMessage(wire.msgId, wire.payload, wire.raw);
         if (!this.#events.arrived(message)) continue;
         this.#waiting.push(message);
         this.#waitingBytes += message.size;
@@ -191,7 +214,7 @@ export class ScriptedInbox {
     } catch (cause) {
       this.#broken = { cause };
     }
-    if (this.#isFull) this.#session.stream.pause();
+    if (this.#isFull) this.#wire.pause();
     this.#wake();
   }
 
@@ -200,36 +223,17 @@ export class ScriptedInbox {
   }
 
   #readOn(): void {
-    if (!this.#isPaused && !this.#isFull) this.#session.stream.resume();
+    if (!this.#isPaused && !this.#isFull) this.#wire.resume();
   }
 
-  #end(cause: unknown): void {
-    this.#ended ??= { cause };
+  #end(how: StreamEnd): void {
+    this.#ended = how;
+    // As a peer in good order does: nothing is left to say on a stream that the other side has ended.
+    if (how === "end") this.#wire.finish();
     this.#wake();
   }
 
   readonly #wake = (): void => {
     for (const wake of this.#wakes.splice(0)) wake();
   };
-}
-
-/** When a wait gives up. */
-class Deadline {
-  readonly ms: number;
-  hasPassed = false;
-  readonly #clock: Clock;
-  readonly #timer: unknown;
-
-  constructor(clock: Clock, ms: number, passed: () => void) {
-    this.ms = ms;
-    this.#clock = clock;
-    this.#timer = clock.setTimeout(() => {
-      this.hasPassed = true;
-      passed();
-    }, ms);
-  }
-
-  clear(): void {
-    this.#clock.clearTimeout(this.#timer);
-  }
 }

@@ -6,7 +6,6 @@ import {
   decodeHello,
   describeReason,
   encodeDisconnect,
-  encodeHello,
   matchCapabilities,
   RemoteProtocolError,
 } from "@heddle/p2p";
@@ -15,21 +14,35 @@ import type { Clock, Hello, Message, ProtocolShape, Session, SharedCapability } 
 import { describeMessage, describeMsgId } from "./expectation-error.ts";
 import { matcherName, ScriptedCapability } from "./scripted-capability.ts";
 import type { Matcher } from "./scripted-capability.ts";
+import { ScriptedFrames } from "./scripted-frames.ts";
+import type { FrameOptions } from "./scripted-frames.ts";
+import { encodeScriptedHello } from "./scripted-hello.ts";
+import type { ScriptedHello, WholeHello } from "./scripted-hello.ts";
 import { ScriptedInbox } from "./scripted-inbox.ts";
-import type { ExpectOptions } from "./scripted-inbox.ts";
+import type { ExpectOptions, ScriptedMessage } from "./scripted-inbox.ts";
+import type { ScriptedWire, StreamEnd } from "./scripted-wire.ts";
 
 /** What a scripted peer is made of. */
 export interface ScriptedPeerSetup {
   readonly session: Session;
+  /** What carries the session. */
+  readonly wire: ScriptedWire;
   /** 64 bytes. */
   readonly id: Uint8Array;
   /** What it says in its Hello, unless {@link ScriptedPeer.sendHello} is told otherwise. */
-  readonly hello: Hello;
+  readonly hello: WholeHello;
   /** The lengths of the protocols, by which message ids are dealt out. */
   readonly protocols: readonly ProtocolShape[];
   readonly clock: Clock;
   readonly timeoutMs: number;
   readonly answerPings: boolean;
+}
+
+/** How the other side ended a connection. */
+export interface ScriptedEnding {
+  readonly how: StreamEnd;
+  /** Of the Disconnect that came before the end, if one did. */
+  readonly reason: number | undefined;
 }
 
 /**
@@ -41,17 +54,22 @@ export interface ScriptedPeerSetup {
  */
 export class ScriptedPeer implements AsyncDisposable {
   readonly session: Session;
+  /** The stream below the session: for pieces of frames, half-close and reset. */
+  readonly wire: ScriptedWire;
   readonly #setup: ScriptedPeerSetup;
   readonly #inbox: ScriptedInbox;
   #remote: Hello | undefined;
   #sent: Hello | undefined;
+  #reason: number | undefined;
   #hasAgreed = false;
   #shared: readonly SharedCapability[] = [];
 
   constructor(setup: ScriptedPeerSetup) {
-    this.session = setup.session;
+    const { session, wire } = setup;
+    this.session = session;
+    this.wire = wire;
     this.#setup = setup;
-    this.#inbox = new ScriptedInbox(setup.session, setup, {
+    this.#inbox = new ScriptedInbox({ wire, codec: session.codec }, setup, {
       arrived: (message) => this.#onMessage(message),
       describe: (message) => describeMessage(message, this.#shared),
     });
@@ -72,17 +90,41 @@ export class ScriptedPeer implements AsyncDisposable {
     return this.#shared;
   }
 
+  /**
+   * The frames below the messages: for frame-data of the script's own.
+   *
+   * @throws TypeError when the session is none of the script's, but of the `session` option or of the server's
+   */
+  get frames(): ScriptedFrames {
+    const { codec } = this.session;
+    if (codec instanceof ScriptedFrames) return codec;
+    throw new TypeError("only a peer that speaks RLPx of its own has frames");
+  }
+
+  /** How the other side has ended the connection; undefined while it goes on. */
+  get ending(): ScriptedEnding | undefined {
+    const how = this.wire.ending;
+    return how === undefined ? undefined : { how, reason: this.#reason };
+  }
+
   /** Sends a Hello; what is not given is as the peer was set up. */
-  sendHello(fields: Partial<Hello> = {}): void {
-    const hello = { ...this.#setup.hello, ...fields };
-    this.sendRaw(BaseMessage.hello, encodeHello(hello));
-    if (this.#sent !== undefined) return;
-    this.#sent = hello;
-    this.#agreeIfDone();
+  sendHello(fields: ScriptedHello = {}): void {
+    this.sendBytes(this.sealHello(fields));
+  }
+
+  /** Seals a Hello, which counts as said, for the script to send. */
+  sealHello(fields: ScriptedHello = {}): Uint8Array {
+    const payload = encodeScriptedHello({ ...this.#setup.hello, ...fields });
+    const bytes = this.seal(BaseMessage.hello, payload);
+    if (this.#sent === undefined) {
+      this.#sent = readHello(payload);
+      this.#agreeIfDone();
+    }
+    return bytes;
   }
 
   /** Exchanges Hellos. @throws ExpectationError when theirs does not come first */
-  async greet(fields: Partial<Hello> = {}): Promise<Hello> {
+  async greet(fields: ScriptedHello = {}): Promise<Hello> {
     this.sendHello(fields);
     return this.expectHello();
   }
@@ -107,15 +149,30 @@ export class ScriptedPeer implements AsyncDisposable {
     this.sendRaw(msgId, encodeRlp(value));
   }
 
-  /** Sends a message with any payload: it need not be RLP. */
-  sendRaw(msgId: number, payload: Uint8Array): void {
-    this.session.codec.push(msgId, payload);
-    this.sendBytes(this.session.codec.take());
+  /**
+   * Sends a message with any payload: it need not be RLP.
+   *
+   * @param options - how its frame differs from a right one
+   * @throws TypeError where the session is none of the script's and such a thing is asked for
+   */
+  sendRaw(msgId: number | bigint, payload: Uint8Array, options?: FrameOptions): void {
+    this.sendBytes(this.seal(msgId, payload, options));
+  }
+
+  /** Seals a message as {@link sendRaw} does, for the script to send: in pieces, twice, late or never. */
+  seal(msgId: number | bigint, payload: Uint8Array, options?: FrameOptions): Uint8Array {
+    const { codec } = this.session;
+    const isPlain = options === undefined && typeof msgId === "number";
+    if (!isPlain || codec instanceof ScriptedFrames) {
+      return this.frames.seal(msgId, payload, options);
+    }
+    codec.push(msgId, payload);
+    return codec.take();
   }
 
   /** Writes bytes to the stream as they are, in the place of a frame. The stream owns them afterwards. */
   sendBytes(bytes: Uint8Array): void {
-    this.#inbox.write(bytes);
+    void this.wire.write(bytes);
   }
 
   /** Resolves when the other side has taken most of what was sent. @throws ExpectationError */
@@ -130,7 +187,7 @@ export class ScriptedPeer implements AsyncDisposable {
    * @returns the message; its `code` is the msgId
    * @throws ExpectationError saying what was expected and what came
    */
-  expect(what: number | Matcher, options: ExpectOptions = {}): Promise<Message> {
+  expect(what: number | Matcher, options: ExpectOptions = {}): Promise<ScriptedMessage> {
     return this.#inbox.read({
       expected: typeof what === "number" ? describeMsgId(what, this.#shared) : matcherName(what),
       accepts: typeof what === "number" ? ({ code }) => code === what : what,
@@ -151,9 +208,21 @@ export class ScriptedPeer implements AsyncDisposable {
     return decodeDisconnect(message.payload);
   }
 
-  /** Resolves when the other side has ended the stream, and no message came before that. */
-  expectEnd(options?: ExpectOptions): Promise<void> {
-    return this.#inbox.readEnd(options);
+  /** Resolves when the other side has ended the stream, and no message came before that; says how. */
+  async expectEnd(options?: ExpectOptions): Promise<ScriptedEnding> {
+    const how = await this.#inbox.readEnd(options);
+    return { how, reason: this.#reason };
+  }
+
+  /**
+   * Takes the next message, whatever it is.
+   *
+   * @param timeoutMs - for how long it waits; what the peer was made with by default
+   * @returns the message, how the stream ended, or undefined when neither came in time
+   * @throws ExpectationError `ERR_TESTING_BROKEN`
+   */
+  next(timeoutMs?: number): Promise<ScriptedMessage | StreamEnd | undefined> {
+    return this.#inbox.next(timeoutMs);
   }
 
   /**
@@ -183,12 +252,12 @@ export class ScriptedPeer implements AsyncDisposable {
   /** Says why and half-closes, as a peer in good order does. */
   disconnect(reason: number = 0): void {
     this.sendRaw(BaseMessage.disconnect, encodeDisconnect(reason));
-    this.session.stream.end();
+    this.wire.finish();
   }
 
   /** Goes without a word. */
   destroy(): void {
-    this.session.stream.destroy();
+    this.wire.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -197,6 +266,7 @@ export class ScriptedPeer implements AsyncDisposable {
 
   /** Sees a message before it is queued; false keeps it from being shown. */
   #onMessage({ code, payload }: Message): boolean {
+    if (code === BaseMessage.disconnect) this.#reason ??= decodeDisconnect(payload);
     if (code === BaseMessage.ping && this.#setup.answerPings) {
       this.send(BaseMessage.pong, []);
       return false;

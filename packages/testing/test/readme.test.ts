@@ -29,6 +29,7 @@ test("the README has examples of each part", () => {
     "echo.ts",
     "two-nodes.test.ts",
     "message-by-message.test.ts",
+    "byte-by-byte.test.ts",
     "time.test.ts",
     "many-nodes.test.ts",
     "contract.test.ts",
