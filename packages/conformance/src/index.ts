@@ -1,8 +1,6 @@
 export type { Case, Expectation, Verdict } from "./case.ts";
 export { CASES } from "./cases/index.ts";
 export { main, type Output } from "./cli.ts";
-export type { AuthMaker, AuthOptions } from "./handshake.ts";
-export type { HelloFields, RemoteHello } from "./hello.ts";
 export { token, type Link, type Place } from "./link.ts";
 export { accepted, refused, silent, wrong, type Outcome } from "./outcome.ts";
 export type { Probe, Stage } from "./probe.ts";
@@ -16,5 +14,3 @@ export {
   type ConformanceOptions,
   type ConformanceReport,
 } from "./runner.ts";
-export type { RawSession, Received, SendOptions } from "./session.ts";
-export type { Connect, End, Wire } from "./wire.ts";

@@ -1,13 +1,11 @@
 import { bytesEqual, encodeRlp } from "@heddle/identity";
-import type { Capability } from "@heddle/p2p";
+import { BaseMessage, decodeDisconnect } from "@heddle/p2p";
+import type { Capability, Hello } from "@heddle/p2p";
+import type { ScriptedMessage, ScriptedPeer, StreamEnd } from "@heddle/testing";
 
-import { Base, readReason } from "./hello.ts";
-import type { RemoteHello } from "./hello.ts";
 import { accepted, hex, refused, silent, wrong } from "./outcome.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Lengths } from "./protocols.ts";
-import type { RawSession, Received } from "./session.ts";
-import type { End } from "./wire.ts";
 
 /** A shared protocol's place among the message ids, by the specification's rules. */
 export interface Place extends Capability {
@@ -20,8 +18,8 @@ export const EMPTY_LIST: Uint8Array = Uint8Array.of(0xc0);
 
 /** What a {@link Link} is made of. */
 export interface LinkOptions {
-  readonly session: RawSession;
-  readonly hello: RemoteHello;
+  readonly peer: ScriptedPeer;
+  readonly hello: Hello;
   readonly offer: readonly Capability[];
   readonly lengths: Lengths;
   /** The name of the protocol that returns what it gets. */
@@ -31,15 +29,15 @@ export interface LinkOptions {
 
 /** An active session: Hellos are exchanged, and any message may come. */
 export class Link {
-  readonly session: RawSession;
-  readonly hello: RemoteHello;
+  readonly peer: ScriptedPeer;
+  readonly hello: Hello;
   /** Shared protocols whose lengths are known, in the order of their message ids. */
   readonly places: readonly Place[];
   readonly waitMs: number;
   readonly #echo: string;
 
   constructor(options: LinkOptions) {
-    this.session = options.session;
+    this.peer = options.peer;
     this.hello = options.hello;
     this.waitMs = options.waitMs;
     this.#echo = options.echo;
@@ -59,8 +57,8 @@ export class Link {
   }
 
   /** Sends a Ping. */
-  ping(): Promise<void> {
-    return this.session.send(Base.ping, EMPTY_LIST);
+  ping(): void {
+    this.peer.sendRaw(BaseMessage.ping, EMPTY_LIST);
   }
 
   /**
@@ -69,22 +67,24 @@ export class Link {
    * @returns the message, or how it ended, or undefined when neither came in time
    */
   async next(
-    isWanted: (message: Received) => boolean,
+    isWanted: (message: ScriptedMessage) => boolean,
     ms: number = this.waitMs,
-  ): Promise<Received | { reason: number } | End | undefined> {
+  ): Promise<ScriptedMessage | { reason: number } | StreamEnd | undefined> {
     const deadline = Date.now() + ms;
     for (;;) {
-      const message = await this.session.read(Math.max(0, deadline - Date.now()));
+      const message = await this.peer.next(Math.max(0, deadline - Date.now()));
       if (message === undefined || typeof message === "string") return message;
       if (isWanted(message)) return message;
-      if (message.msgId === Base.disconnect) return { reason: readReason(message.raw) };
-      if (message.msgId === Base.ping) await this.session.send(Base.pong, EMPTY_LIST);
+      if (message.msgId === BaseMessage.disconnect) {
+        return { reason: decodeDisconnect(message.payload) };
+      }
+      if (message.msgId === BaseMessage.ping) this.peer.sendRaw(BaseMessage.pong, EMPTY_LIST);
     }
   }
 
   /** Waits for proof that the node took what was sent, or for the end. */
   async outcome(
-    isProof: (message: Received) => boolean,
+    isProof: (message: ScriptedMessage) => boolean,
     proof: string,
     ms: number = this.waitMs,
   ): Promise<Outcome> {
@@ -97,14 +97,14 @@ export class Link {
 
   /** Sends a Ping: a Pong proves that the connection goes on. */
   async alive(proof = "the connection goes on: Ping is answered"): Promise<Outcome> {
-    await this.ping();
-    return this.outcome(({ msgId }) => msgId === Base.pong, proof);
+    this.ping();
+    return this.outcome(({ msgId }) => msgId === BaseMessage.pong, proof);
   }
 
   /** Waits for so many Pongs. */
   async pongs(count: number): Promise<Outcome> {
     for (let seen = 0; seen < count; seen += 1) {
-      const outcome = await this.outcome(({ msgId }) => msgId === Base.pong, "");
+      const outcome = await this.outcome(({ msgId }) => msgId === BaseMessage.pong, "");
       if (outcome.kind === "accepted") continue;
       return { ...outcome, detail: `${seen} of ${count} Pongs, then ${outcome.detail}` };
     }
@@ -128,13 +128,13 @@ export class Link {
    */
   async echo(payload: Uint8Array, name: string = this.#echo, code = 0): Promise<Outcome> {
     const msgId = this.place(name).offset + code;
-    await this.session.send(msgId, payload);
+    this.peer.sendRaw(msgId, payload);
     return this.returned(payload, msgId + 1);
   }
 
   /** Waits for a payload on a message id. */
   async returned(payload: Uint8Array, msgId: number): Promise<Outcome> {
-    let stray: Received | undefined;
+    let stray: ScriptedMessage | undefined;
     const answer = await this.next((message) => {
       const isMessage = message.msgId >= 0x10 && bytesEqual(message.payload, payload);
       if (isMessage && message.msgId !== msgId) stray = message;

@@ -1,4 +1,4 @@
-import type { End } from "./wire.ts";
+import type { StreamEnd } from "@heddle/testing";
 
 /**
  * What a case saw the node do.
@@ -23,7 +23,7 @@ export function accepted(detail: string): Outcome {
 }
 
 /** The connection ended, and how. */
-export function refused(how: End | "disconnect", reason?: number): Outcome {
+export function refused(how: StreamEnd | "disconnect", reason?: number): Outcome {
   if (reason !== undefined) {
     return { kind: "refused", detail: `Disconnect ${hex(reason)}`, reason };
   }

@@ -1,18 +1,16 @@
 import { parseEnode } from "@heddle/identity";
 import type { Enode } from "@heddle/identity";
-import type { Capability } from "@heddle/p2p";
+import type { Capability, Hello, Transport } from "@heddle/p2p";
 
 import { judge } from "./case.ts";
 import type { Case, Verdict } from "./case.ts";
 import { CASES } from "./cases/index.ts";
-import type { RemoteHello } from "./hello.ts";
 import { wrong } from "./outcome.ts";
 import type { Outcome } from "./outcome.ts";
 import { DEFAULT_WAIT_MS, Probe } from "./probe.ts";
 import type { ProbeOptions } from "./probe.ts";
 import { LENGTHS } from "./protocols.ts";
 import type { Lengths } from "./protocols.ts";
-import type { Connect } from "./wire.ts";
 
 /** What to run, and how. */
 export interface ConformanceOptions {
@@ -21,7 +19,7 @@ export interface ConformanceOptions {
   /** Runs the slow cases, too; false by default. */
   readonly slow?: boolean;
   /** Opens byte streams to the node; TCP to the address in its enode URL by default. */
-  readonly connect?: Connect;
+  readonly transport?: Transport;
   /** How long an answer may take, in milliseconds; 10,000 by default. */
   readonly waitMs?: number;
   /**
@@ -110,7 +108,7 @@ export async function runConformance(
   await Promise.all(Array.from({ length: concurrency }, work));
   return {
     clientId: hello.clientId,
-    protocolVersion: hello.version,
+    protocolVersion: hello.protocolVersion,
     capabilities: hello.capabilities.map(format),
     results,
     counts: count(results),
@@ -119,12 +117,12 @@ export async function runConformance(
 
 function probeOptions(
   enode: string | Enode,
-  { connect, waitMs, echo, lengths }: ConformanceOptions,
+  { transport, waitMs, echo, lengths }: ConformanceOptions,
 ): ProbeOptions & { readonly lengths: Lengths } {
   return {
     node: typeof enode === "string" ? parseEnode(enode) : enode,
     lengths: { ...LENGTHS, ...lengths },
-    ...(connect === undefined ? {} : { connect }),
+    ...(transport === undefined ? {} : { transport }),
     ...(waitMs === undefined ? {} : { waitMs }),
     ...(echo === undefined ? {} : { echo }),
   };
@@ -150,7 +148,7 @@ function matcher(pattern: string): (name: string) => boolean {
 }
 
 /** Reads the node's Hello: what it offers decides what we shall. */
-async function introduce(probe: Probe): Promise<RemoteHello> {
+async function introduce(probe: Probe): Promise<Hello> {
   try {
     return (await probe.link({ offer: [] })).hello;
   } catch (error) {

@@ -1,34 +1,22 @@
 import { createDecipheriv } from "node:crypto";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 
 import {
   bytesEqual,
   concatBytes,
-  curve,
-  decodeRlp,
   encodeRlp,
   formatEnode,
   generateSecretKey,
   nodeIdOf,
   rlpItemLength,
 } from "@heddle/identity";
-import { compareCapabilities, decodeHello } from "@heddle/p2p";
+import { BaseMessage, compareCapabilities, decodeHello, tcpTransport } from "@heddle/p2p";
 import type { Capability } from "@heddle/p2p";
-import {
-  compress,
-  decompress,
-  deriveSecrets,
-  openHandshake,
-  RawFrameWriter,
-  sealHandshake,
-} from "@heddle/rlpx";
+import { compress, decompress, RawFrameWriter } from "@heddle/rlpx";
 import type { SessionSecrets } from "@heddle/rlpx";
+import { encodeScriptedHello, ScriptedAck, ScriptedWire } from "@heddle/testing";
 
-import { Base, encodeHello } from "../src/hello.ts";
 import type { Place } from "../src/link.ts";
 import { LENGTHS } from "../src/protocols.ts";
-import { Wire } from "../src/wire.ts";
 
 /** One thing that a {@link startFaultyNode} node does wrong. */
 export type Fault =
@@ -81,6 +69,13 @@ const CAPABILITIES: readonly Capability[] = [
   { name: "wide", version: 1 },
 ];
 
+const HELLO = {
+  protocolVersion: 5,
+  clientId: "faulty/1",
+  capabilities: CAPABILITIES,
+  listenPort: 0,
+};
+
 /** How long a node with late refusals waits; its silent connections are cut as late as that. */
 const LATE_MS = 300;
 
@@ -96,28 +91,22 @@ interface Node {
 export async function startFaultyNode(fault?: Fault): Promise<FaultyNode> {
   const secretKey = generateSecretKey();
   const node: Node = { secretKey, fault, peers: new Set() };
-  const wires = new Set<Wire>();
-  const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
-    const wire = new Wire(socket);
+  const wires = new Set<ScriptedWire>();
+  const address = { host: "127.0.0.1", port: 0 };
+  const listener = await tcpTransport.listen(address, (stream) => {
+    const wire = new ScriptedWire(stream);
     wires.add(wire);
-    socket.on("close", () => wires.delete(wire));
     if (fault === "refusals come late") setTimeout(() => wire.finish(), LATE_MS).unref();
     void new Connection(node, wire).serve().then((isDead) => {
-      if (isDead && fault === "it dies of a bad handshake") server.close();
+      if (isDead && fault === "it dies of a bad handshake") void listener.close();
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
+  const { host, port } = listener.address;
   return {
-    enode: formatEnode({
-      id: nodeIdOf(secretKey),
-      host: "127.0.0.1",
-      tcpPort: port,
-      udpPort: port,
-    }),
+    enode: formatEnode({ id: nodeIdOf(secretKey), host, tcpPort: port, udpPort: port }),
     async [Symbol.asyncDispose]() {
       for (const wire of wires) wire.close();
-      await new Promise((resolve) => server.close(resolve));
+      await listener.close();
     },
   };
 }
@@ -138,7 +127,7 @@ function check(isGood: boolean, reason = 0x02): asserts isGood {
 
 class Connection {
   readonly #node: Node;
-  readonly #wire: Wire;
+  readonly #wire: ScriptedWire;
   #bytes: Uint8Array = new Uint8Array(0);
   #decipher: ReturnType<typeof createDecipheriv> | undefined;
   /** Seals what came as it must have been sealed: its MACs are the right ones. */
@@ -148,7 +137,7 @@ class Connection {
   #places: readonly Place[] = [];
   #peer: string | undefined;
 
-  constructor(node: Node, wire: Wire) {
+  constructor(node: Node, wire: ScriptedWire) {
     this.#node = node;
     this.#wire = wire;
   }
@@ -178,10 +167,10 @@ class Connection {
 
   async #leave(error: unknown): Promise<void> {
     if (this.#has("refusals come late") || this.#has("nothing is refused")) return;
-    if (this.#wire.isEnded && this.#has("half-open stays open")) return;
+    if (this.#wire.ending !== undefined && this.#has("half-open stays open")) return;
     const reason = error instanceof Refusal ? error.reason : 0x02;
     if (reason !== undefined && this.#writer !== undefined) {
-      await this.#send(Base.disconnect, encodeRlp([reason]));
+      await this.#send(BaseMessage.disconnect, encodeRlp([reason]));
     }
     if (!this.#has("its own Disconnect closes nothing")) this.#wire.finish();
   }
@@ -205,28 +194,14 @@ class Connection {
     const size = (prefix[0] ?? 0) * 256 + (prefix[1] ?? 0);
     check(size >= 113 && (size <= 2048 || this.#has("auth size has no bound")));
     const auth = concatBytes(prefix, await this.#take(size));
-    const plaintext = openHandshake(secretKey, auth);
-    const fields = decodeRlp(plaintext.subarray(0, rlpItemLength(plaintext)));
-    check(!(fields instanceof Uint8Array) && fields.length >= 4);
-    const [signature, remoteId, initiatorNonce, version] = fields;
-    check(signature instanceof Uint8Array && signature.length === 65);
-    check(remoteId instanceof Uint8Array && remoteId.length === 64);
-    check(initiatorNonce instanceof Uint8Array && initiatorNonce.length === 32);
+    const ack = new ScriptedAck(secretKey, auth);
+    const [, , , version] = ack.auth;
     check(!this.#has("every auth is refused"));
-    check(fields.length === 4 || !this.#has("auth elements are counted"));
+    check(ack.auth.length === 4 || !this.#has("auth elements are counted"));
     check(!this.#has("auth version is checked") || (version as Uint8Array)[0] === 4);
-    const shared = curve.sharedSecret(secretKey, remoteId);
-    const token = shared.map((byte, i) => byte ^ (initiatorNonce[i] ?? 0));
-    const remoteEphemeralKey = curve.recover(token, signature);
-    const ephemeralKey = generateSecretKey();
-    const recipientNonce = crypto.getRandomValues(new Uint8Array(32));
-    const list = encodeRlp([nodeIdOf(ephemeralKey), recipientNonce, 4]);
-    const ack = sealHandshake(remoteId, concatBytes(list, new Uint8Array(100)));
-    const ephemeralSharedSecret = curve.sharedSecret(ephemeralKey, remoteEphemeralKey);
-    const parts = { ephemeralSharedSecret, initiatorNonce, recipientNonce, auth, ack };
-    this.#open(deriveSecrets("recipient", parts));
-    await this.#wire.write(ack);
-    return remoteId;
+    this.#open(ack.secrets);
+    await this.#wire.write(ack.packet);
+    return ack.remoteId;
   }
 
   #open({ egress, ingress }: SessionSecrets): void {
@@ -236,11 +211,12 @@ class Connection {
   }
 
   async #greet(remoteId: Uint8Array): Promise<void> {
+    const { secretKey } = this.#node;
     const key = Buffer.from(remoteId).toString("hex");
     const isNew = !this.#node.peers.has(key) || this.#has("the second connection is let in");
     check(isNew, 0x05);
     const sayHello = (): Promise<void> =>
-      this.#send(Base.hello, encodeHello(nodeIdOf(this.#node.secretKey), CAPABILITIES));
+      this.#send(BaseMessage.hello, encodeScriptedHello({ ...HELLO, nodeId: nodeIdOf(secretKey) }));
     if (!this.#has("Hello waits for the other")) await sayHello();
     let message = await this.#read();
     while (message.msgId !== 0n) {
@@ -298,7 +274,7 @@ class Connection {
     if (msgId === 1n && !this.#has("Disconnect is ignored")) throw new Refusal();
     if (msgId === 2n && !this.#has("Ping is not answered")) {
       const pong = this.#has("Pong has no payload") ? new Uint8Array(0) : encodeRlp([]);
-      await this.#send(Base.pong, pong, this.#has("Pong is not compressed"));
+      await this.#send(BaseMessage.pong, pong, this.#has("Pong is not compressed"));
     }
     if (msgId < 0x10n) return;
     const id = Number(this.#has("ids are cut to 32 bits") ? msgId & 0xffffffffn : msgId);

@@ -78,7 +78,7 @@ describe("a server with the protocols of a published case", () => {
       // The first and the last message id of its range, and who got it.
       for (const msgId of [offset, offset + length - 1]) {
         const payload = token();
-        await link.session.send(msgId, payload);
+        link.peer.sendRaw(msgId, payload);
         const outcome = await link.returned(payload, msgId);
         expect(outcome, `${place} by ${msgId}`).toMatchObject({ kind: "accepted" });
       }

@@ -1,13 +1,13 @@
 import { encodeRlp } from "@heddle/identity";
+import { BaseMessage } from "@heddle/p2p";
+import type { ScriptedMessage } from "@heddle/testing";
 
 import type { Case } from "../case.ts";
-import { Base } from "../hello.ts";
 import { EMPTY_LIST, token } from "../link.ts";
 import type { Link } from "../link.ts";
 import { accepted, hex, refused, silent, wrong } from "../outcome.ts";
 import type { Outcome } from "../outcome.ts";
 import type { Probe } from "../probe.ts";
-import type { Received } from "../session.ts";
 import { every } from "./every.ts";
 
 const PING = "devp2p rlpx.md §Ping (0x02)";
@@ -15,7 +15,7 @@ const PONG = "devp2p rlpx.md §Pong (0x03)";
 const BASE = 'devp2p rlpx.md §"p2p" Capability';
 const ID_BASED = "devp2p rlpx.md §Message ID-based Multiplexing";
 
-const isPong = ({ msgId }: Received): boolean => msgId === Base.pong;
+const isPong = ({ msgId }: ScriptedMessage): boolean => msgId === BaseMessage.pong;
 
 /** Waits for so many Pongs, and for an answer behind them. */
 async function pongs(link: Link, count: number): Promise<Outcome> {
@@ -28,17 +28,12 @@ async function pongs(link: Link, count: number): Promise<Outcome> {
 /** Seals so many Pings into one write. */
 function flood(link: Link, count: number): Uint8Array {
   return Buffer.concat(
-    Array.from({ length: count }, () => link.session.seal(Base.ping, EMPTY_LIST)),
+    Array.from({ length: count }, () => link.peer.seal(BaseMessage.ping, EMPTY_LIST)),
   );
 }
 
 /** Sends a message of the base protocol that means nothing here: the session goes on. */
-function ignored(
-  name: string,
-  asks: string,
-  source: string,
-  send: (link: Link) => Promise<void>,
-): Case {
+function ignored(name: string, asks: string, source: string, send: (link: Link) => void): Case {
   return {
     name: `base/${name}`,
     asks,
@@ -46,7 +41,7 @@ function ignored(
     expects: { kind: "accepted", opposite: "it disconnects, which the specification leaves open" },
     async run(probe) {
       const link = await probe.link();
-      await send(link);
+      send(link);
       return link.answers();
     },
   };
@@ -67,7 +62,7 @@ const pings: readonly Case[] = [
     expects: { kind: "accepted" },
     async run(probe) {
       const link = await probe.link();
-      await link.ping();
+      link.ping();
       const answer = await link.next(isPong);
       if (answer === undefined) return silent(link.waitMs);
       if (typeof answer === "string") return refused(answer);
@@ -85,7 +80,7 @@ const pings: readonly Case[] = [
     expects: { kind: "accepted", opposite: "it takes no Ping but the empty list" },
     async run(probe) {
       const link = await probe.link();
-      await link.session.send(Base.ping, encodeRlp([1, "later"]));
+      link.peer.sendRaw(BaseMessage.ping, encodeRlp([1, "later"]));
       return link.outcome(isPong, "Pong");
     },
   },
@@ -96,7 +91,7 @@ const pings: readonly Case[] = [
     expects: { kind: "accepted", opposite: "it limits how often it may be pinged" },
     async run(probe) {
       const link = await probe.link();
-      await link.session.wire.write(flood(link, 1000));
+      await link.peer.wire.write(flood(link, 1000));
       return pongs(link, 1000);
     },
   },
@@ -107,11 +102,11 @@ const pings: readonly Case[] = [
     expects: { kind: "accepted", opposite: "it drops who does not read" },
     async run(probe) {
       const link = await probe.link();
-      link.session.wire.pause();
+      link.peer.pause();
       // Not waited for: where the node stops reading, it ends only when we read again.
-      const written = link.session.wire.write(flood(link, 10_000));
+      const written = link.peer.wire.write(flood(link, 10_000));
       await (await probe.link()).answers();
-      link.session.wire.resume();
+      link.peer.resume();
       await written;
       return pongs(link, 10_000);
     },
@@ -124,21 +119,21 @@ const pings: readonly Case[] = [
     needs: ["hold"],
     async run(probe) {
       const link = await probe.link();
-      await stall(link);
+      stall(link);
       return link.alive("Pong, with 64 messages unread");
     },
   },
 ];
 
 /** Sends messages to a protocol that never reads. */
-export async function stall(link: Link): Promise<void> {
+export function stall(link: Link): void {
   const { offset } = link.place("hold");
-  for (let i = 0; i < 64; i += 1) await link.session.send(offset, token(1024));
+  for (let i = 0; i < 64; i += 1) link.peer.sendRaw(offset, token(1024));
 }
 
 const reserved: readonly Case[] = [
   ignored("unsolicited-pong", "a Pong that answers nothing is ignored", PONG, (link) =>
-    link.session.send(Base.pong, EMPTY_LIST),
+    link.peer.sendRaw(BaseMessage.pong, EMPTY_LIST),
   ),
   {
     name: "base/reserved-ids",
@@ -152,7 +147,7 @@ const reserved: readonly Case[] = [
         label: hex,
         attempt: (msgId) =>
           probe.briefly(async (link) => {
-            await link.session.send(msgId, EMPTY_LIST);
+            link.peer.sendRaw(msgId, EMPTY_LIST);
             const outcome = await link.answers();
             return outcome.kind === "accepted" ? accepted("the session goes on") : outcome;
           }),
@@ -174,7 +169,7 @@ const keepalive: readonly Case[] = [
       const link = await probe.link();
       let pinged = 0;
       const answer = await link.next(({ msgId }) => {
-        if (msgId === Base.ping) pinged += 1;
+        if (msgId === BaseMessage.ping) pinged += 1;
         return false;
       }, IDLE_MS);
       if (typeof answer === "string") return refused(answer);
@@ -195,17 +190,17 @@ const keepalive: readonly Case[] = [
 const MUTE_MS = 60_000;
 
 async function mute(probe: Probe): Promise<Outcome> {
-  const { session } = await probe.link();
+  const { peer } = await probe.link();
   const startedAt = Date.now();
   let pinged = 0;
   for (;;) {
-    const message = await session.read(Math.max(0, startedAt + MUTE_MS - Date.now()));
+    const message = await peer.next(Math.max(0, startedAt + MUTE_MS - Date.now()));
     if (message === undefined) return silent(MUTE_MS);
     const seconds = Math.round((Date.now() - startedAt) / 1000);
-    if (typeof message === "string" || message.msgId === Base.disconnect) {
+    if (typeof message === "string" || message.msgId === BaseMessage.disconnect) {
       return { kind: "refused", detail: `ended after ${seconds} s and ${pinged} Pings` };
     }
-    if (message.msgId === Base.ping) pinged += 1;
+    if (message.msgId === BaseMessage.ping) pinged += 1;
   }
 }
 

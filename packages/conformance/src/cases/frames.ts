@@ -1,13 +1,13 @@
 import { encodeRlp } from "@heddle/identity";
+import { BaseMessage } from "@heddle/p2p";
+import type { FrameOptions } from "@heddle/testing";
 
 import type { Case } from "../case.ts";
-import { Base } from "../hello.ts";
 import { EMPTY_LIST, token } from "../link.ts";
 import type { Link } from "../link.ts";
 import { accepted } from "../outcome.ts";
 import type { Outcome } from "../outcome.ts";
 import type { Probe } from "../probe.ts";
-import type { SendOptions } from "../session.ts";
 import { every } from "./every.ts";
 
 const FRAMING = "devp2p rlpx.md §Framing";
@@ -20,7 +20,7 @@ const CHECKED = "it insists on what the specification fixes";
 const PING_FRAME = 64;
 
 /** Sends a Ping in a frame that differs in what a reader need not look at: it is answered all the same. */
-function reads(name: string, asks: string, options: readonly SendOptions[]): Case {
+function reads(name: string, asks: string, options: readonly FrameOptions[]): Case {
   return {
     name: `frames/${name}`,
     asks,
@@ -28,7 +28,7 @@ function reads(name: string, asks: string, options: readonly SendOptions[]): Cas
     expects: { kind: "accepted", opposite: CHECKED },
     async run(probe) {
       const link = await probe.link();
-      for (const option of options) await link.session.send(Base.ping, EMPTY_LIST, option);
+      for (const option of options) link.peer.sendRaw(BaseMessage.ping, EMPTY_LIST, option);
       return link.pongs(options.length);
     },
   };
@@ -39,7 +39,7 @@ function refuses(
   name: string,
   asks: string,
   source: string,
-  write: (link: Link) => Promise<void>,
+  write: (link: Link) => void,
   opposite?: string,
 ): Case {
   return {
@@ -50,14 +50,14 @@ function refuses(
     run: (probe) =>
       probe.sooner("active", async () => {
         const link = await probe.link();
-        await write(link);
+        write(link);
         return endOrPong(link);
       }),
   };
 }
 
 const endOrPong = (link: Link): Promise<Outcome> =>
-  link.outcome(({ msgId }) => msgId === Base.pong, "Pong: the frame was taken");
+  link.outcome(({ msgId }) => msgId === BaseMessage.pong, "Pong: the frame was taken");
 
 /** Flips one bit of a Ping's frame, in every byte of a part of it, on a connection each. */
 function flips(name: string, asks: string, from: number, to: number): Case {
@@ -74,7 +74,7 @@ function flips(name: string, asks: string, from: number, to: number): Case {
           label: (at) => `a bit of byte ${at}`,
           attempt: (at) =>
             probe.briefly(async (link) => {
-              await link.session.send(Base.ping, EMPTY_LIST, {
+              link.peer.sendRaw(BaseMessage.ping, EMPTY_LIST, {
                 damage: (frame) => frame.with(at, (frame[at] ?? 0) ^ (1 << (at % 8))),
               });
               return endOrPong(link);
@@ -89,22 +89,22 @@ const macs: readonly Case[] = [
   flips("bad-header-mac", "a header MAC with any byte wrong is refused", 16, 32),
   flips("bad-data", "frame-data with any bit changed are refused", 32, 48),
   flips("bad-frame-mac", "a frame MAC with any byte wrong is refused", 48, PING_FRAME),
-  refuses("replayed", "a frame that comes a second time is refused", MAC, async ({ session }) => {
+  refuses("replayed", "a frame that comes a second time is refused", MAC, ({ peer }) => {
     // An answer to the first one shows nothing: a message that nobody answers is replayed.
-    const frame = session.seal(Base.pong, EMPTY_LIST);
-    await session.wire.write(Buffer.concat([frame, frame, session.seal(Base.ping, EMPTY_LIST)]));
+    const frame = peer.seal(BaseMessage.pong, EMPTY_LIST);
+    peer.sendBytes(Buffer.concat([frame, frame, peer.seal(BaseMessage.ping, EMPTY_LIST)]));
   }),
-  refuses("reordered", "frames that change places are refused", MAC, async ({ session }) => {
-    const first = session.seal(Base.ping, EMPTY_LIST);
-    await session.wire.write(Buffer.concat([session.seal(Base.ping, EMPTY_LIST), first]));
+  refuses("reordered", "frames that change places are refused", MAC, ({ peer }) => {
+    const first = peer.seal(BaseMessage.ping, EMPTY_LIST);
+    peer.sendBytes(Buffer.concat([peer.seal(BaseMessage.ping, EMPTY_LIST), first]));
   }),
-  refuses("dropped", "a frame behind one that is missing is refused", MAC, async ({ session }) => {
-    session.seal(Base.pong, EMPTY_LIST);
-    await session.send(Base.ping, EMPTY_LIST);
+  refuses("dropped", "a frame behind one that is missing is refused", MAC, ({ peer }) => {
+    peer.seal(BaseMessage.pong, EMPTY_LIST);
+    peer.sendRaw(BaseMessage.ping, EMPTY_LIST);
   }),
-  refuses("another-session", "a frame of another session is refused", MAC, async ({ session }) => {
-    await session.wire.write(crypto.getRandomValues(new Uint8Array(PING_FRAME)));
-  }),
+  refuses("another-session", "a frame of another session is refused", MAC, ({ peer }) =>
+    peer.sendBytes(crypto.getRandomValues(new Uint8Array(PING_FRAME))),
+  ),
 ];
 
 /** Frame-data that no message id can be read from, or not in the one way that RLP has for it. */
@@ -135,8 +135,7 @@ const contents: readonly Case[] = [
             probe.briefly(async (link) => {
               // The Ping's payload, compressed.
               const payload = id[0] === 0x84 ? [] : [0x01, 0x00, 0xc0];
-              const frame = link.session.sealFrame(Uint8Array.of(...id, ...payload));
-              await link.session.wire.write(frame);
+              link.peer.sendBytes(link.peer.frames.sealData(Uint8Array.of(...id, ...payload)));
               return endOrPong(link);
             }),
         }),
@@ -146,16 +145,17 @@ const contents: readonly Case[] = [
     "zero-size",
     "a frame without data, in which no message id is, is refused",
     FRAMING,
-    (link) => link.session.wire.write(link.session.sealFrame(new Uint8Array(0))),
+    ({ peer }) => peer.sendBytes(peer.frames.sealData(new Uint8Array(0))),
   ),
   refuses("zero-size-with-data", "a frame-size of 0 before data is refused", FRAMING, (link) =>
-    link.session.send(Base.ping, EMPTY_LIST, { frameSize: 0 }),
+    link.peer.sendRaw(BaseMessage.ping, EMPTY_LIST, { frameSize: 0 }),
   ),
   refuses(
     "size-too-small",
     "a frame-size smaller than the frame puts the MAC in the wrong place: refused",
     FRAMING,
-    (link) => link.session.send(Base.pong, encodeRlp(new Uint8Array(64).fill(1)), { frameSize: 4 }),
+    (link) =>
+      link.peer.sendRaw(BaseMessage.pong, encodeRlp(new Uint8Array(64).fill(1)), { frameSize: 4 }),
   ),
   {
     name: "frames/maximal-size",
@@ -180,7 +180,7 @@ async function largest(probe: Probe): Promise<Outcome> {
   new DataView(data.buffer).setUint32(6, size - 1, true);
   // An RLP string that fills the literal.
   data.set([0xba, ((size - 4) >> 16) & 0xff, ((size - 4) >> 8) & 0xff, (size - 4) & 0xff], 10);
-  await link.session.wire.write(link.session.sealFrame(data));
+  await link.peer.wire.write(link.peer.frames.sealData(data));
   return link.echo(token());
 }
 
@@ -207,13 +207,13 @@ const splits: readonly Case[] = [
     async run(probe) {
       const link = await probe.link();
       const beside = await probe.link();
-      const { session } = link;
+      const { peer } = link;
       for (let at = 1; at < PING_FRAME; at += 1) {
-        const frame = session.seal(Base.ping, EMPTY_LIST);
-        await session.wire.write(frame.subarray(0, at));
+        const frame = peer.seal(BaseMessage.ping, EMPTY_LIST);
+        await peer.wire.write(frame.subarray(0, at));
         // A round trip of another session lies between the parts: the first has arrived alone.
         await beside.alive();
-        await session.wire.write(frame.subarray(at));
+        await peer.wire.write(frame.subarray(at));
         const outcome = await link.pongs(1);
         if (outcome.kind !== "accepted") {
           return { ...outcome, detail: `cut after ${at} bytes: ${outcome.detail}` };
@@ -229,8 +229,8 @@ const splits: readonly Case[] = [
     expects: { kind: "accepted" },
     async run(probe) {
       const link = await probe.link();
-      const frame = link.session.seal(Base.ping, EMPTY_LIST);
-      for (const byte of frame) await link.session.wire.write(Uint8Array.of(byte));
+      const frame = link.peer.seal(BaseMessage.ping, EMPTY_LIST);
+      for (const byte of frame) await link.peer.wire.write(Uint8Array.of(byte));
       return link.pongs(1);
     },
   },
@@ -243,12 +243,12 @@ const splits: readonly Case[] = [
       const link = await probe.link();
       // Nothing of the exchange before is on its way any more: these frames share their packets with no others.
       await link.alive();
-      const frames = Array.from({ length: 50 }, () => link.session.seal(Base.ping, EMPTY_LIST));
+      const frames = Array.from({ length: 50 }, () => link.peer.seal(BaseMessage.ping, EMPTY_LIST));
       const bytes = Buffer.concat(frames);
-      await link.session.wire.write(bytes.subarray(0, -10));
+      await link.peer.wire.write(bytes.subarray(0, -10));
       const outcome = await link.pongs(49);
       if (outcome.kind !== "accepted") return outcome;
-      await link.session.wire.write(bytes.subarray(-10));
+      await link.peer.wire.write(bytes.subarray(-10));
       const last = await link.pongs(1);
       return last.kind === "accepted" ? accepted("50 Pongs") : last;
     },

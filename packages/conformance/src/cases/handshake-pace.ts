@@ -5,6 +5,7 @@ import { accepted, refused, silent, wrong } from "../outcome.ts";
 import type { Outcome } from "../outcome.ts";
 import type { Probe } from "../probe.ts";
 import { every } from "./every.ts";
+import { PATIENCE_MS, TRICKLE } from "./patience.ts";
 
 const INITIAL = "devp2p rlpx.md §Initial Handshake";
 const ECIES = "devp2p rlpx.md §ECIES Encryption";
@@ -42,7 +43,7 @@ const sizes: readonly Case[] = [
     source: INITIAL,
     expects: { kind: "refused" },
     run: (probe) => {
-      const { auth } = probe.auth();
+      const auth = probe.auth().packet;
       return every({
         inputs: range(0, auth.length),
         expected: "refused",
@@ -56,7 +57,7 @@ const sizes: readonly Case[] = [
 
 /** Every packet of `length` bytes and a matching size, cut from a valid auth. */
 function everyLength(probe: Probe, from: number, to: number): Promise<Outcome> {
-  const { auth } = probe.auth();
+  const auth = probe.auth().packet;
   return every({
     inputs: range(from, Math.min(to, auth.length - 2)),
     expected: "refused",
@@ -80,11 +81,11 @@ const pace: readonly Case[] = [
     source: INITIAL,
     expects: { kind: "accepted" },
     async run(probe) {
-      const maker = probe.auth();
+      const auth = probe.auth();
       const wire = await probe.wire();
-      for (const byte of maker.auth) await wire.write(Uint8Array.of(byte));
-      await probe.readHello(await probe.session(maker, wire));
-      return accepted(`ack and Hello after ${maker.auth.length} writes`);
+      for (const byte of auth.packet) await wire.write(Uint8Array.of(byte));
+      await probe.readHello(await probe.session(auth, wire));
+      return accepted(`ack and Hello after ${auth.packet.length} writes`);
     },
   },
   {
@@ -95,7 +96,7 @@ const pace: readonly Case[] = [
     run: (probe) =>
       probe.sooner("session", async () => {
         const wire = await probe.wire();
-        await wire.write(concatBytes(probe.auth().auth, new Uint8Array(32).fill(0x55)));
+        await wire.write(concatBytes(probe.auth().packet, new Uint8Array(32).fill(0x55)));
         for (;;) {
           const answer = await wire.read(probe.waitMs);
           if (answer === undefined) return silent(probe.waitMs);
@@ -127,15 +128,12 @@ const pace: readonly Case[] = [
     isSlow: true,
     async run(probe) {
       const wire = await probe.wire();
-      const ms = await probe.trickle(wire, probe.auth().auth, PATIENCE_MS);
+      const ms = await wire.trickle(probe.auth().packet, TRICKLE);
       if (ms === undefined) return accepted(`still read after ${PATIENCE_MS} ms`);
       return { kind: "refused", detail: `closed after ${Math.round(ms / 1000)} s` };
     },
   },
 ];
-
-/** Above the 30 s that a node may take, by what a busy machine may add. */
-const PATIENCE_MS = 35_000;
 
 async function waitEnd(probe: Probe, first: Uint8Array): Promise<Outcome> {
   const wire = await probe.wire();

@@ -8,10 +8,10 @@ import {
   nodeIdOf,
 } from "@heddle/identity";
 import { sealHandshake } from "@heddle/rlpx";
+import { ScriptedAuth } from "@heddle/testing";
+import type { ScriptedAuthOptions } from "@heddle/testing";
 
 import type { Case } from "../case.ts";
-import { AuthMaker } from "../handshake.ts";
-import type { AuthOptions } from "../handshake.ts";
 import { accepted, refused, silent, wrong } from "../outcome.ts";
 import type { Outcome } from "../outcome.ts";
 import type { Probe } from "../probe.ts";
@@ -24,12 +24,12 @@ const EIP_8 = "EIP-8 §Specification, RLPx Handshake";
 const PLAIN = 2048 - 113;
 
 /** The node must answer with an ack for this auth, and go on to its Hello. */
-async function completes(probe: Probe, options: AuthOptions): Promise<Outcome> {
+async function completes(probe: Probe, options: ScriptedAuthOptions): Promise<Outcome> {
   const { clientId } = await probe.readHello(await probe.session(probe.auth(options)));
   return accepted(`ack and Hello, from ${clientId.slice(0, 40)}`);
 }
 
-function takes(name: string, asks: string, source: string, options: AuthOptions): Case {
+function takes(name: string, asks: string, source: string, options: ScriptedAuthOptions): Case {
   return {
     name: `handshake/${name}`,
     asks,
@@ -58,7 +58,7 @@ function refuses(
 const withPoint =
   (point: Uint8Array) =>
   (probe: Probe): Uint8Array => {
-    const { auth } = probe.auth();
+    const auth = probe.auth().packet;
     auth.set(point, 2);
     return auth;
   };
@@ -83,7 +83,7 @@ function offCurve(): Uint8Array {
 }
 
 /** Replaces one field of the auth list by other bytes. */
-const withField = (index: number, value: Uint8Array): AuthOptions => ({
+const withField = (index: number, value: Uint8Array): ScriptedAuthOptions => ({
   fields: (fields) => fields.map((field, i) => (i === index ? value : field)),
 });
 
@@ -137,13 +137,13 @@ const points: readonly Case[] = [
     withPoint(concatBytes(Uint8Array.of(4), new Uint8Array(64))),
   ),
   refuses("point-compressed", "a compressed ephemeral key is refused", ECIES, (probe) => {
-    const { auth } = probe.auth();
+    const auth = probe.auth().packet;
     const key = curve.compress(nodeIdOf(generateSecretKey()));
     auth.set(key, 2);
     return auth;
   }),
   refuses("point-prefix", "a valid point without its prefix 0x04 is refused", ECIES, (probe) => {
-    const { auth } = probe.auth();
+    const auth = probe.auth().packet;
     auth[2] = 0x06;
     return auth;
   }),
@@ -200,20 +200,20 @@ const points: readonly Case[] = [
       options: { plaintext: () => new Uint8Array(0) },
     },
   ].map(({ name, what, options }) =>
-    refuses(name, `${what} is refused`, INITIAL, (probe) => probe.auth(options).auth),
+    refuses(name, `${what} is refused`, INITIAL, (probe) => probe.auth(options).packet),
   ),
 ];
 
-type AuthFields = Parameters<NonNullable<AuthOptions["fields"]>>[0];
+type AuthFields = Parameters<NonNullable<ScriptedAuthOptions["fields"]>>[0];
 
 const authenticity: readonly Case[] = [
   refuses("bad-mac", "an auth whose MAC does not match is refused", ECIES, (probe) => {
-    const { auth } = probe.auth();
+    const auth = probe.auth().packet;
     auth[auth.length - 1] = (auth.at(-1) ?? 0) ^ 1;
     return auth;
   }),
   refuses("bad-ciphertext", "an auth with one flipped bit is refused", ECIES, (probe) => {
-    const { auth } = probe.auth();
+    const auth = probe.auth().packet;
     auth[100] = (auth[100] ?? 0) ^ 0x80;
     return auth;
   }),
@@ -222,7 +222,7 @@ const authenticity: readonly Case[] = [
     "the size is authenticated: one byte more, and a size to match",
     EIP_8,
     (probe) => {
-      const { auth } = probe.auth();
+      const auth = probe.auth().packet;
       const longer = concatBytes(auth, Uint8Array.of(0));
       const size = longer.length - 2;
       longer.set([size >> 8, size & 0xff]);
@@ -233,7 +233,7 @@ const authenticity: readonly Case[] = [
     "foreign",
     "an auth sealed for another node is refused",
     ECIES,
-    () => new AuthMaker(generateSecretKey(), nodeIdOf(generateSecretKey())).auth,
+    () => new ScriptedAuth(nodeIdOf(generateSecretKey())).packet,
   ),
   refuses("http", "another protocol's first bytes are refused", INITIAL, () =>
     new TextEncoder().encode("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
@@ -258,7 +258,7 @@ const replay: Case = {
 };
 
 async function replayAuth(probe: Probe): Promise<Outcome> {
-  const { auth } = probe.auth();
+  const auth = probe.auth().packet;
   const first = await probe.wire();
   await first.write(auth);
   const original = await first.read(probe.waitMs);

@@ -1,17 +1,17 @@
 import { concatBytes, encodeRlp, generateSecretKey, nodeIdOf } from "@heddle/identity";
 import type { RlpInput } from "@heddle/identity";
+import { BaseMessage } from "@heddle/p2p";
 import { compress } from "@heddle/rlpx";
+import type { ScriptedHello, ScriptedPeer } from "@heddle/testing";
 
 import type { Case } from "../case.ts";
-import { Base, encodeHello } from "../hello.ts";
-import type { HelloFields } from "../hello.ts";
 import { EMPTY_LIST } from "../link.ts";
 import { accepted } from "../outcome.ts";
 import type { Outcome } from "../outcome.ts";
 import type { Probe } from "../probe.ts";
-import type { RawSession } from "../session.ts";
 import { disconnectForms } from "./disconnect-forms.ts";
 import { every } from "./every.ts";
+import { PATIENCE_MS, TRICKLE } from "./patience.ts";
 
 const HELLO = "devp2p rlpx.md §Hello (0x00)";
 const EIP_8 = "EIP-8 §Specification, devp2p Hello";
@@ -26,7 +26,7 @@ function takes(
   name: string,
   asks: string,
   source: string,
-  fields: (probe: Probe) => HelloFields,
+  fields: (probe: Probe) => ScriptedHello,
 ): Case {
   return {
     name: `hello/${name}`,
@@ -42,7 +42,7 @@ function takes(
   };
 }
 
-type Sender = (probe: Probe, session: RawSession, ourId: Uint8Array) => Promise<void>;
+type Sender = (probe: Probe, peer: ScriptedPeer) => void;
 
 /** Something in place of Hello must end the connection, sooner than sending nothing does. */
 function refusesFirst(
@@ -61,11 +61,10 @@ function refusesFirst(
 
 /** Nothing is sent behind it: unread input could turn the node's last words into a reset. */
 async function sendFirst(probe: Probe, send: Sender): Promise<Outcome> {
-  const maker = probe.auth();
-  const session = await probe.session(maker);
-  await send(probe, session, maker.nodeId);
-  const outcome = await probe.endOf(session);
-  session.wire.close();
+  const peer = await probe.session();
+  send(probe, peer);
+  const outcome = await probe.endOf(peer);
+  peer.destroy();
   return outcome;
 }
 
@@ -77,16 +76,15 @@ const refuse = (
   refusesFirst(name, `${what} is refused`, {
     source: HELLO,
     expects: { kind: "refused", reasons: [0x02], otherwise: SILENT_CLOSE },
-    send: (probe, session, id) => session.send(Base.hello, payload(probe, id)),
+    send: (probe, peer) => peer.sendRaw(BaseMessage.hello, payload(probe, peer.id)),
   });
 
 const filler = (length: number): string => "x".repeat(length);
 
 /** Fields that make the whole Hello so many bytes long. */
-function ofSize(probe: Probe, size: number): HelloFields {
+function ofSize(probe: Probe, size: number): ScriptedHello {
   const id = nodeIdOf(generateSecretKey());
-  const sizeWith = (length: number): number =>
-    encodeHello(id, probe.offer, { clientId: filler(length) }).length;
+  const sizeWith = (length: number): number => probe.hello(id, { clientId: filler(length) }).length;
   return { clientId: filler(1000 + size - sizeWith(1000)) };
 }
 
@@ -96,12 +94,12 @@ const accepting: readonly Case[] = [
     extra: [1, "extra", [2, [3]], new Uint8Array(40)],
   })),
   takes("version-4", "version 4 is taken, and nothing is compressed", EIP_706, () => ({
-    version: 4,
+    protocolVersion: 4,
   })),
   takes("version-6", "a later version is taken, and messages are compressed", EIP_8, () => ({
-    version: 6,
+    protocolVersion: 6,
   })),
-  takes("version-22", "a much later version is taken, too", EIP_8, () => ({ version: 22 })),
+  takes("version-22", "a much later version is taken, too", EIP_8, () => ({ protocolVersion: 22 })),
   takes("unsorted-capabilities", "capabilities may come in any order", HELLO, ({ offer }) => ({
     capabilities: offer.map(({ name, version }) => [name, version]).toReversed(),
   })),
@@ -148,12 +146,11 @@ const accepting: readonly Case[] = [
     source: EIP_706,
     expects: { kind: "accepted" },
     async run(probe) {
-      const maker = probe.auth();
-      const session = await probe.session(maker);
-      const hello = session.seal(Base.hello, encodeHello(maker.nodeId, probe.offer));
-      const ping = session.seal(Base.ping, compress(EMPTY_LIST));
-      await session.wire.write(concatBytes(hello, ping));
-      const link = await probe.greet(session);
+      const peer = await probe.session();
+      const hello = peer.sealHello();
+      const ping = peer.seal(BaseMessage.ping, compress(EMPTY_LIST), { isRaw: true });
+      peer.sendBytes(concatBytes(hello, ping));
+      const link = await probe.greet(peer);
       return link.pongs(1);
     },
   },
@@ -163,11 +160,9 @@ const accepting: readonly Case[] = [
     source: HELLO,
     expects: { kind: "accepted", opposite: "it disconnects, as it may after a breach" },
     async run(probe) {
-      const maker = probe.auth();
-      const link = await probe.link({ maker });
+      const link = await probe.link();
       // What it says, version 4 and no compression, must not come into force.
-      const second = encodeHello(maker.nodeId, probe.offer, { version: 4 });
-      await link.session.send(Base.hello, second);
+      link.peer.sendHello({ protocolVersion: 4 });
       // No echo: what is neither compressed nor decompressed comes back the same.
       return link.alive();
     },
@@ -181,8 +176,7 @@ const identity: readonly Case[] = [
     {
       source: DISCONNECT,
       expects: { kind: "refused", reasons: [0x09], otherwise: SILENT_CLOSE },
-      send: ({ offer }, session) =>
-        session.send(Base.hello, encodeHello(nodeIdOf(generateSecretKey()), offer)),
+      send: (_probe, peer) => peer.sendHello({ nodeId: nodeIdOf(generateSecretKey()) }),
     },
   ),
   ...[
@@ -198,8 +192,7 @@ const identity: readonly Case[] = [
     refusesFirst(name, `${what} is refused with 0x07`, {
       source: DISCONNECT,
       expects: { kind: "refused", reasons: [0x07], otherwise: SILENT_CLOSE },
-      send: ({ offer }, session, id) =>
-        session.send(Base.hello, encodeHello(id, offer, { nodeId: nodeId(id) })),
+      send: (_probe, peer) => peer.sendHello({ nodeId: nodeId(peer.id) }),
     }),
   ),
 ];
@@ -213,38 +206,38 @@ const malformed: readonly Case[] = [
   refuse("missing-id", "a Hello without nodeKey", ({ offer }) =>
     encodeRlp([5, "short", offer.map(({ name, version }) => [name, version]), 0]),
   ),
-  refuse("cut-off", "a Hello whose list is longer than the frame", ({ offer }, id) =>
-    encodeHello(id, offer).slice(0, -1),
+  refuse("cut-off", "a Hello whose list is longer than the frame", (probe, id) =>
+    probe.hello(id).slice(0, -1),
   ),
-  refuse("version-is-list", "a version that is a list", ({ offer }, id) =>
-    encodeHello(id, offer, { version: [5] }),
+  refuse("version-is-list", "a version that is a list", (probe, id) =>
+    probe.hello(id, { protocolVersion: [5] }),
   ),
-  refuse("version-leading-zero", "a version with a leading zero", ({ offer }, id) =>
-    encodeHello(id, offer, { version: Uint8Array.of(0, 5) }),
+  refuse("version-leading-zero", "a version with a leading zero", (probe, id) =>
+    probe.hello(id, { protocolVersion: Uint8Array.of(0, 5) }),
   ),
-  refuse("version-too-large", "a version of 9 bytes", ({ offer }, id) =>
-    encodeHello(id, offer, { version: new Uint8Array(9).fill(5) }),
+  refuse("version-too-large", "a version of 9 bytes", (probe, id) =>
+    probe.hello(id, { protocolVersion: new Uint8Array(9).fill(5) }),
   ),
-  refuse("capabilities-not-a-list", "capabilities that are a byte string", ({ offer }, id) =>
-    encodeHello(id, offer, { capabilities: "echo" }),
+  refuse("capabilities-not-a-list", "capabilities that are a byte string", (probe, id) =>
+    probe.hello(id, { capabilities: "echo" }),
   ),
-  refuse("capability-not-a-pair", "a capability that is a byte string", ({ offer }, id) =>
-    encodeHello(id, offer, { capabilities: ["echo"] }),
+  refuse("capability-not-a-pair", "a capability that is a byte string", (probe, id) =>
+    probe.hello(id, { capabilities: ["echo"] }),
   ),
   refuse("nested", "a Hello of 2000 nested lists", () => new Uint8Array(2000).fill(0xc1)),
 ];
 
 const order: readonly Case[] = [
   ...[
-    { name: "ping", what: "a Ping", msgId: Base.ping },
-    { name: "pong", what: "a Pong", msgId: Base.pong },
+    { name: "ping", what: "a Ping", msgId: BaseMessage.ping },
+    { name: "pong", what: "a Pong", msgId: BaseMessage.pong },
     { name: "subprotocol", what: "a message of a subprotocol", msgId: 0x10 },
     { name: "reserved", what: "a message with a reserved id", msgId: 0x0f },
   ].map(({ name, what, msgId }) =>
     refusesFirst(`${name}-first`, `${what} before Hello is refused`, {
       source: HELLO,
       expects: { kind: "refused", reasons: [0x02], otherwise: SILENT_CLOSE },
-      send: (_probe, session) => session.send(msgId, EMPTY_LIST),
+      send: (_probe, peer) => peer.sendRaw(msgId, EMPTY_LIST),
     }),
   ),
   {
@@ -259,7 +252,7 @@ const order: readonly Case[] = [
         label: ({ name }) => name,
         attempt: ({ payload }) =>
           probe.sooner("session", () =>
-            sendFirst(probe, (_probe, session) => session.send(Base.disconnect, payload)),
+            sendFirst(probe, (_probe, peer) => peer.sendRaw(BaseMessage.disconnect, payload)),
           ),
       }),
   },
@@ -269,8 +262,7 @@ const bounds: readonly Case[] = [
   refusesFirst("size-2049", "a Hello of 2049 bytes is refused", {
     source: "go-ethereum p2p/peer.go, baseProtocolMaxMsgSize; the specification sets no bound",
     expects: { kind: "refused", opposite: UNBOUNDED },
-    send: (probe, session, id) =>
-      session.send(Base.hello, encodeHello(id, probe.offer, ofSize(probe, 2049))),
+    send: (probe, peer) => peer.sendHello(ofSize(probe, 2049)),
   }),
   {
     name: "hello/size-16-mib",
@@ -295,31 +287,26 @@ const bounds: readonly Case[] = [
     expects: { kind: "refused" },
     isSlow: true,
     async run(probe) {
-      const maker = probe.auth();
-      const session = await probe.session(maker);
-      const hello = session.seal(Base.hello, encodeHello(maker.nodeId, probe.offer));
-      const ms = await probe.trickle(session.wire, hello, PATIENCE_MS);
+      const peer = await probe.session();
+      const ms = await peer.wire.trickle(peer.sealHello(), TRICKLE);
       if (ms === undefined) return accepted(`still read after ${PATIENCE_MS} ms`);
       return { kind: "refused", detail: `ended after ${Math.round(ms / 1000)} s` };
     },
   },
 ];
 
-/** Above the 30 s that a node may take, by what a busy machine may add. */
-const PATIENCE_MS = 35_000;
-
 /** How long a node gets to refuse a header before the data follow. */
 const HEADER_WAIT_MS = 3_000;
 
 async function oversizeFirst(probe: Probe): Promise<Outcome> {
-  const session = await probe.session();
-  const frame = session.sealFrame(new Uint8Array(16), { frameSize: 0xffffff });
-  await session.wire.write(frame.subarray(0, 32));
-  const outcome = await probe.endOf(session, Math.min(HEADER_WAIT_MS, probe.waitMs));
+  const peer = await probe.session();
+  const frame = peer.frames.sealData(new Uint8Array(16), { frameSize: 0xffffff });
+  await peer.wire.write(frame.subarray(0, 32));
+  const outcome = await probe.endOf(peer, Math.min(HEADER_WAIT_MS, probe.waitMs));
   if (outcome.kind !== "silent") return outcome;
   // More than the buffers between us hold: whoever takes it all has read on.
-  await session.wire.write(new Uint8Array(1 << 24));
-  if (session.wire.isEnded) return probe.endOf(session);
+  await peer.wire.write(new Uint8Array(1 << 24));
+  if (peer.ending !== undefined) return probe.endOf(peer);
   return accepted("read on for 16 MiB");
 }
 

@@ -58,9 +58,9 @@ const together: readonly Case[] = [
         const msgId = offsets[i % 2] ?? 0;
         const payload = token(1 + ((i * 37) % 2000));
         sent.push({ answerId: msgId + 1, payload });
-        frames.push(link.session.seal(msgId, payload));
+        frames.push(link.peer.seal(msgId, payload));
       }
-      await link.session.wire.write(Buffer.concat(frames));
+      await link.peer.wire.write(Buffer.concat(frames));
       return allReturned(link, sent);
     },
   },
@@ -79,9 +79,9 @@ const together: readonly Case[] = [
         { answerId: echo + 1, payload: token(1 << 22) },
         { answerId: wide + 1, payload: small[1] },
       ];
-      const frames = sent.map(({ answerId, payload }) => link.session.seal(answerId - 1, payload));
+      const frames = sent.map(({ answerId, payload }) => link.peer.seal(answerId - 1, payload));
       // Not waited for: we read while we write, as the node may do, too.
-      const written = link.session.wire.write(Buffer.concat(frames));
+      const written = link.peer.wire.write(Buffer.concat(frames));
       const outcome = await allReturned(link, sent);
       await written;
       return outcome;
@@ -98,7 +98,7 @@ const together: readonly Case[] = [
     needs: ["echo", "hold"],
     async run(probe) {
       const link = await probe.link();
-      await stall(link);
+      stall(link);
       return link.echo(token());
     },
   },
@@ -142,8 +142,8 @@ const ids: readonly Case[] = [
       const last = next + link.place("wide").length - 2;
       const sent = [next, last].map((msgId) => ({ answerId: msgId + 1, payload: token() }));
       // Nobody answers this one: a neighbour who took it for its own would.
-      await link.session.send(next - 1, token());
-      for (const { answerId, payload } of sent) await link.session.send(answerId - 1, payload);
+      link.peer.sendRaw(next - 1, token());
+      for (const { answerId, payload } of sent) link.peer.sendRaw(answerId - 1, payload);
       const outcome = await allReturned(link, sent);
       return outcome.kind === "accepted"
         ? accepted(`the neighbour begins at ${hex(next)}`)
@@ -185,7 +185,7 @@ async function refuseAll(
     label: (msgId) => `id 0x${msgId.toString(16)}`,
     attempt: (msgId) =>
       probe.briefly(async (link) => {
-        await link.session.send(msgId, EMPTY_LIST);
+        link.peer.sendRaw(msgId, EMPTY_LIST);
         return link.end();
       }),
   });

@@ -1,8 +1,6 @@
 import type { RlpInput } from "@heddle/identity";
-import type { Capability } from "@heddle/p2p";
 
 import type { Case } from "../case.ts";
-import { Base, encodeHello } from "../hello.ts";
 import { token } from "../link.ts";
 import { accepted, hex } from "../outcome.ts";
 import type { Outcome } from "../outcome.ts";
@@ -50,7 +48,7 @@ function agrees({ name, asks, source = MATCHING, needs, agree }: Negotiation): C
       for (const found of expected) {
         for (const msgId of tellingIds(found, probe)) {
           const payload = token();
-          await link.session.send(msgId, payload);
+          link.peer.sendRaw(msgId, payload);
           const outcome = await link.returned(payload, msgId + 1);
           if (outcome.kind === "accepted") continue;
           return { ...outcome, detail: `${found.name} by ${hex(msgId)}: ${outcome.detail}` };
@@ -273,12 +271,9 @@ function useless(name: string, asks: string, offer: (echo: string) => Offer): Ca
 }
 
 async function greetWith(probe: Probe, offer: Offer): Promise<Outcome> {
-  const maker = probe.auth();
-  const session = await probe.session(maker);
-  const capabilities = encodeOffer(offer);
-  const none: readonly Capability[] = [];
-  await session.send(Base.hello, encodeHello(maker.nodeId, none, { capabilities }));
-  return probe.endOf(session);
+  const peer = await probe.session();
+  peer.sendHello({ capabilities: encodeOffer(offer) });
+  return probe.endOf(peer);
 }
 
 /** Which protocols are shared, and which message ids they get; shown by what comes back under them. */

@@ -1,7 +1,7 @@
 import { concatBytes } from "@heddle/identity";
+import { BaseMessage } from "@heddle/p2p";
 
 import type { Case } from "../case.ts";
-import { Base } from "../hello.ts";
 import type { Link } from "../link.ts";
 import { accepted } from "../outcome.ts";
 import type { Outcome } from "../outcome.ts";
@@ -57,7 +57,7 @@ function decodes(name: string, asks: string, { block, plain }: Block): Case {
     async run(probe) {
       const link = await probe.link();
       const { offset } = link.echoPlace;
-      await link.session.send(offset, block, { isRaw: true });
+      link.peer.sendRaw(offset, block, { isRaw: true });
       return link.returned(plain, offset + 1);
     },
   };
@@ -190,7 +190,7 @@ function refuses(name: string, asks: string, source: string, block: () => Uint8A
     run: (probe) =>
       probe.sooner("active", async () => {
         const link = await probe.link();
-        await link.session.send(Base.pong, block(), { isRaw: true });
+        link.peer.sendRaw(BaseMessage.pong, block(), { isRaw: true });
         return link.alive("Ping behind it is answered: the block was taken");
       }),
   };
@@ -225,7 +225,7 @@ const bombs: readonly Case[] = [
     expects: { kind: "accepted", opposite: "its own limit is lower, as the specification advises" },
     async run(probe) {
       const link = await probe.link();
-      await link.session.send(Base.pong, zeros(2 ** 24 - 1), { isRaw: true });
+      link.peer.sendRaw(BaseMessage.pong, zeros(2 ** 24 - 1), { isRaw: true });
       return link.answers();
     },
   },
@@ -244,17 +244,17 @@ const versions: readonly Case[] = [
     asks: "with a peer of version 4 what the node sends is not compressed",
     source: EIP_706,
     expects: { kind: "accepted" },
-    run: async (probe) => pongAs(await probe.link({ hello: { version: 4 } }), "c0"),
+    run: async (probe) => pongAs(await probe.link({ hello: { protocolVersion: 4 } }), "c0"),
   },
 ];
 
 /** The Pong as it stands in its frame; an empty list has one shortest form, and longer ones are allowed. */
 async function pongAs(link: Link, expected: string): Promise<Outcome> {
-  await link.ping();
+  link.ping();
   let raw = "";
   const outcome = await link.outcome((message) => {
-    if (message.msgId === Base.pong) raw = Buffer.from(message.raw).toString("hex");
-    return message.msgId === Base.pong;
+    if (message.msgId === BaseMessage.pong) raw = Buffer.from(message.raw).toString("hex");
+    return message.msgId === BaseMessage.pong;
   }, "");
   if (outcome.kind !== "accepted") return outcome;
   return raw === expected

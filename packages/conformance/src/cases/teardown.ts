@@ -1,9 +1,9 @@
 import { encodeRlp, generateSecretKey } from "@heddle/identity";
+import { BaseMessage } from "@heddle/p2p";
 import { compress } from "@heddle/rlpx";
+import type { ScriptedPeer } from "@heddle/testing";
 
 import type { Case } from "../case.ts";
-import { AuthMaker } from "../handshake.ts";
-import { Base, encodeHello } from "../hello.ts";
 import { EMPTY_LIST, token } from "../link.ts";
 import type { Link } from "../link.ts";
 import { accepted, wrong } from "../outcome.ts";
@@ -18,12 +18,7 @@ const SESSION = "devp2p rlpx.md §Framing";
 const NOTHING_SHARED = [{ name: "none", version: 1 }];
 
 /** Does something to an active session that must end it, sooner than leaving it alone does. */
-function ends(
-  name: string,
-  asks: string,
-  source: string,
-  act: (link: Link) => Promise<void>,
-): Case {
+function ends(name: string, asks: string, source: string, act: (peer: ScriptedPeer) => void): Case {
   return {
     name: `teardown/${name}`,
     asks,
@@ -32,7 +27,7 @@ function ends(
     run: (probe) =>
       probe.sooner("active", async () => {
         const link = await probe.link();
-        await act(link);
+        act(link.peer);
         return link.end();
       }),
   };
@@ -53,7 +48,7 @@ function endsByAll(name: string, asks: string, isRaw: boolean): Case {
           label: (form) => form.name,
           attempt: ({ payload }) =>
             probe.briefly(async (link) => {
-              await link.session.send(Base.disconnect, payload, { isRaw });
+              link.peer.sendRaw(BaseMessage.disconnect, payload, { isRaw });
               return link.end();
             }),
         }),
@@ -72,13 +67,13 @@ const disconnects: readonly Case[] = [
     "unreadable-reason",
     "a Disconnect whose reason cannot be read ends the session all the same",
     DISCONNECT,
-    (link) => link.session.send(Base.disconnect, encodeRlp([["nested"], "reason", 7])),
+    (peer) => peer.send(BaseMessage.disconnect, [["nested"], "reason", 7]),
   ),
-  ends("empty-reason", "a Disconnect with an empty list ends the session", DISCONNECT, (link) =>
-    link.session.send(Base.disconnect, EMPTY_LIST),
+  ends("empty-reason", "a Disconnect with an empty list ends the session", DISCONNECT, (peer) =>
+    peer.send(BaseMessage.disconnect, []),
   ),
-  ends("huge-reason", "a reason of 64 bits ends the session", DISCONNECT, (link) =>
-    link.session.send(Base.disconnect, encodeRlp([new Uint8Array(8).fill(0xff)])),
+  ends("huge-reason", "a reason of 64 bits ends the session", DISCONNECT, (peer) =>
+    peer.send(BaseMessage.disconnect, [new Uint8Array(8).fill(0xff)]),
   ),
   {
     name: "teardown/after-disconnect",
@@ -91,9 +86,9 @@ const disconnects: readonly Case[] = [
         const link = await probe.link();
         const payload = token();
         const { offset } = link.echoPlace;
-        const goodbye = link.session.seal(Base.disconnect, encodeRlp([0x08]));
-        const more = link.session.seal(offset, payload);
-        await link.session.wire.write(Buffer.concat([goodbye, more]));
+        const goodbye = link.peer.seal(BaseMessage.disconnect, encodeRlp([0x08]));
+        const more = link.peer.seal(offset, payload);
+        link.peer.sendBytes(Buffer.concat([goodbye, more]));
         return link.returned(payload, offset + 1);
       }),
   },
@@ -136,11 +131,10 @@ const reasons: readonly Case[] = [
 
 async function connectTwice(probe: Probe): Promise<Outcome> {
   const key = generateSecretKey();
-  const first = await probe.link({ maker: new AuthMaker(key, probe.node.id) });
-  const maker = new AuthMaker(key, probe.node.id);
-  const session = await probe.session(maker);
-  await session.send(Base.hello, encodeHello(maker.nodeId, probe.offer));
-  const outcome = await probe.endOf(session);
+  const first = await probe.link({ auth: probe.auth({ key }) });
+  const second = await probe.session(probe.auth({ key }));
+  second.sendHello();
+  const outcome = await probe.endOf(second);
   if (outcome.kind !== "refused") return outcome;
   const { kind, detail } = await first.answers();
   return kind === "accepted" ? outcome : wrong(`the first connection went, too: ${detail}`);
@@ -148,25 +142,25 @@ async function connectTwice(probe: Probe): Promise<Outcome> {
 
 /** Shares nothing, so that the node must say 0x03, and leaves the closing to the node. */
 async function waitForClose(probe: Probe): Promise<Outcome> {
-  const maker = probe.auth();
-  const session = await probe.session(maker);
-  await session.send(Base.hello, encodeHello(maker.nodeId, NOTHING_SHARED));
-  const outcome = await probe.endOf(session);
+  const peer = await probe.session();
+  peer.sendHello({ capabilities: NOTHING_SHARED });
+  const outcome = await probe.endOf(peer);
   if (outcome.kind !== "refused") return outcome;
-  const end = await session.wire.read(probe.waitMs);
+  const end = await peer.next();
   if (end === undefined) return wrong(`${outcome.detail}, and the connection stays open`);
   return typeof end === "string" ? outcome : wrong(`${outcome.detail}, and more behind it`);
 }
 
 /** Shares nothing, so that the node must say 0x03, and goes on sending. */
 async function sendOn(probe: Probe): Promise<Outcome> {
-  const maker = probe.auth();
-  const session = await probe.session(maker);
-  const hello = session.seal(Base.hello, encodeHello(maker.nodeId, NOTHING_SHARED));
+  const peer = await probe.session();
+  const hello = peer.sealHello({ capabilities: NOTHING_SHARED });
   const ping = compress(EMPTY_LIST);
-  const more = Array.from({ length: 256 }, () => session.seal(Base.ping, ping));
-  await session.wire.write(Buffer.concat([hello, ...more]));
-  return probe.endOf(session);
+  const more = Array.from({ length: 256 }, () =>
+    peer.seal(BaseMessage.ping, ping, { isRaw: true }),
+  );
+  peer.sendBytes(Buffer.concat([hello, ...more]));
+  return probe.endOf(peer);
 }
 
 /** The pause between attempts to come back: a node may take a moment to notice that a connection is gone. */
@@ -177,7 +171,7 @@ async function returns(probe: Probe, key: Uint8Array): Promise<Outcome> {
   const deadline = Date.now() + probe.waitMs;
   for (;;) {
     try {
-      const link = await probe.link({ maker: new AuthMaker(key, probe.node.id) });
+      const link = await probe.link({ auth: probe.auth({ key }) });
       const outcome = await link.answers();
       if (outcome.kind === "accepted") return accepted("served again");
       if (Date.now() > deadline) return outcome;
@@ -189,7 +183,7 @@ async function returns(probe: Probe, key: Uint8Array): Promise<Outcome> {
 }
 
 /** Ends a session in some way; the same identity must be served again. */
-function frees(name: string, asks: string, leave: (link: Link) => Promise<void>): Case {
+function frees(name: string, asks: string, leave: (link: Link) => void | Promise<void>): Case {
   return {
     name: `teardown/${name}`,
     asks,
@@ -197,40 +191,44 @@ function frees(name: string, asks: string, leave: (link: Link) => Promise<void>)
     expects: { kind: "accepted" },
     async run(probe) {
       const key = generateSecretKey();
-      const link = await probe.link({ maker: new AuthMaker(key, probe.node.id) });
+      const link = await probe.link({ auth: probe.auth({ key }) });
       await leave(link);
       return returns(probe, key);
     },
   };
 }
 
-/** The first part of a frame whose rest never comes. */
-const partOfFrame = (link: Link): Uint8Array =>
-  link.session.seal(Base.ping, EMPTY_LIST).subarray(0, 40);
+/** Sends the first part of a frame whose rest never comes. */
+const beginFrame = (peer: ScriptedPeer): void =>
+  peer.sendBytes(peer.seal(BaseMessage.ping, EMPTY_LIST).subarray(0, 40));
 
 const streams: readonly Case[] = [
   ends(
     "half-open",
     "our end of the stream ends the session: both directions",
     SESSION,
-    async (link) => link.session.wire.finish(),
+    ({ wire }) => wire.finish(),
   ),
-  ends("half-open-mid-frame", "so does an end in the middle of a frame", SESSION, async (link) => {
-    await link.session.wire.write(partOfFrame(link));
-    link.session.wire.finish();
+  ends("half-open-mid-frame", "so does an end in the middle of a frame", SESSION, (peer) => {
+    beginFrame(peer);
+    peer.wire.finish();
   }),
   frees("return-after-disconnect", "whoever said goodbye may come back", async (link) => {
-    await link.session.send(Base.disconnect, encodeRlp([0x08]));
+    link.peer.send(BaseMessage.disconnect, [0x08]);
     await link.end();
-    link.session.wire.close();
+    link.peer.destroy();
   }),
-  frees("return-after-reset", "a reset frees the place of the identity", async (link) =>
-    link.session.wire.reset(),
+  frees("return-after-reset", "a reset frees the place of the identity", ({ peer }) =>
+    peer.wire.reset(),
   ),
-  frees("return-after-reset-mid-frame", "so does one in the middle of a frame", async (link) => {
-    await link.session.wire.write(partOfFrame(link));
-    link.session.wire.reset();
-  }),
+  frees(
+    "return-after-reset-mid-frame",
+    "so does one in the middle of a frame",
+    async ({ peer }) => {
+      beginFrame(peer);
+      peer.wire.reset();
+    },
+  ),
 ];
 
 /** How sessions end, and what is left of them. */

@@ -1,9 +1,9 @@
 import { encodeRlp, nodeIdOf } from "@heddle/identity";
-import { BaseMessage, PROTOCOL_VERSION, tcpTransport } from "@heddle/p2p";
-import type { ByteStream, Server } from "@heddle/p2p";
-import { compress, Initiator } from "@heddle/rlpx";
-import { scriptedPeer } from "@heddle/testing";
-import type { ScriptedPeer, SeededRandom } from "@heddle/testing";
+import { BaseMessage } from "@heddle/p2p";
+import type { Server } from "@heddle/p2p";
+import { compress } from "@heddle/rlpx";
+import { ScriptedAuth, scriptedPeer } from "@heddle/testing";
+import type { ScriptedPeer, ScriptedWire, SeededRandom } from "@heddle/testing";
 
 import { MAX_ECHO, Talk1, THROWING_NUMBER } from "./talk.ts";
 
@@ -20,13 +20,14 @@ const FIRST = 0x10;
 /** What is done to the host of a soak, by name. */
 export const HOSTILE_ACTS: Readonly<Record<string, HostileAct>> = {
   "garbage in place of a handshake": (host, random) =>
-    strange(host, (stream) => void stream.write(random.bytes(1 + random.integer(4_000)))),
+    strange(host, (wire) => wire.write(random.bytes(1 + random.integer(4_000)))),
   silence: (host) => strange(host, () => undefined),
   "half a handshake": (host, random) =>
-    strange(host, (stream) => void stream.write(auth(host, random).subarray(0, 200))),
+    strange(host, (wire) => wire.write(auth(host, random).subarray(0, 200))),
   "a handshake with a bit flipped": (host, random) =>
-    strange(host, (stream) => void stream.write(flip(auth(host, random), random))),
-  "a byte now and then": (host) => trickle(host),
+    strange(host, (wire) => wire.write(flip(auth(host, random), random))),
+  "a byte now and then": (host) =>
+    strange(host, (wire) => wire.trickle(BYTES, { pauseMs: 100, limitMs: PATIENCE_MS })),
   "silence behind the handshake": (host) => shaken(host, () => undefined),
   "a Hello of nested lists": (host) =>
     shaken(host, (peer) => peer.sendRaw(BaseMessage.hello, new Uint8Array(2_048).fill(0xc1))),
@@ -37,10 +38,9 @@ export const HOSTILE_ACTS: Readonly<Record<string, HostileAct>> = {
   "a message before Hello": (host) => shaken(host, (peer) => peer.send(FIRST, [1, [1, ""]])),
   "a wrong MAC": (host, random) =>
     greeted(host, (peer) => {
-      peer.session.codec.push(FIRST, encodeRlp([1]));
-      peer.sendBytes(flip(peer.session.codec.take(), random));
+      peer.sendRaw(FIRST, encodeRlp([1]), { damage: (frame) => flip(frame, random) });
       // A flipped size may ask for more: then it is our end that decides.
-      peer.session.stream.end();
+      peer.wire.finish();
     }),
   "a code out of range": (host) => greeted(host, (peer) => peer.send(0x7f, [])),
   "no Snappy": (host, random) => uncompressed(host, random.bytes(1 + random.integer(100))),
@@ -60,15 +60,18 @@ export const HOSTILE_ACTS: Readonly<Record<string, HostileAct>> = {
   "pings without reading": (host) => flood(host, BaseMessage.ping, Uint8Array.of(0xc0), 20_000),
   "questions without reading": (host) =>
     flood(host, FIRST, encodeRlp([1, [1, new Uint8Array(MAX_ECHO)]]), 300),
-  "an end in the middle of a message": (host) => cut(host, (stream) => stream.end()),
-  "a reset in the middle of a message": (host) => cut(host, (stream) => stream.destroy()),
+  "an end in the middle of a message": (host) => cut(host, (wire) => wire.finish()),
+  "a reset in the middle of a message": (host) => cut(host, (wire) => wire.reset()),
 };
+
+/** More than come before the host has had enough. */
+const BYTES = new Uint8Array(1_000).fill(1);
 
 const BAD_RLP = Uint8Array.of(0xf8, 0x01, 0xc0, 0xff);
 const BOMB = compress(new Uint8Array(17 * 1024 * 1024));
 
 function auth(host: Server, random: SeededRandom): Uint8Array {
-  return new Initiator({ secretKey: random.secretKey(), remoteId: host.id }).auth;
+  return new ScriptedAuth(host.id, { key: random.secretKey() }).packet;
 }
 
 function flip(bytes: Uint8Array, random: SeededRandom): Uint8Array {
@@ -77,28 +80,14 @@ function flip(bytes: Uint8Array, random: SeededRandom): Uint8Array {
 }
 
 /** Connects without a handshake, and waits for the host to end it. */
-async function strange(host: Server, act: (stream: ByteStream) => void): Promise<void> {
-  const { address } = host;
-  if (address === undefined) return;
-  const stream = await tcpTransport.dial(address, { signal: AbortSignal.timeout(PATIENCE_MS) });
-  await new Promise<void>((resolve) => {
-    stream.open({
-      data: () => undefined,
-      drain: () => undefined,
-      end: () => stream.end(),
-      close: () => resolve(),
-    });
-    stream.resume();
-    act(stream);
-  });
-}
-
-async function trickle(host: Server): Promise<void> {
-  let timer: ReturnType<typeof setInterval> | undefined;
-  await strange(host, (stream) => {
-    timer = setInterval(() => stream.write(Uint8Array.of(1)), 100);
-  });
-  clearInterval(timer);
+async function strange(
+  host: Server,
+  act: (wire: ScriptedWire) => Promise<unknown> | undefined,
+): Promise<void> {
+  if (host.address === undefined) return;
+  await using wire = await scriptedPeer.wire(host, options);
+  void act(wire);
+  for (let got = await wire.read(); got instanceof Uint8Array;) got = await wire.read();
 }
 
 /** Shakes hands, acts, and waits for the end. */
@@ -115,13 +104,9 @@ async function greeted(host: Server, act: (peer: ScriptedPeer) => void): Promise
   await peer.expectEnd(ended);
 }
 
-/** Says version 5, and sends bytes as they are where compressed ones are expected. */
-async function uncompressed(host: Server, payload: Uint8Array): Promise<void> {
-  await using peer = await scriptedPeer.handshake(host, { ...options, answerPings: false });
-  peer.agree(PROTOCOL_VERSION - 1);
-  await peer.greet();
-  peer.sendRaw(FIRST, payload);
-  await peer.expectEnd(ended);
+/** Sends bytes as they are where compressed ones are expected. */
+function uncompressed(host: Server, payload: Uint8Array): Promise<void> {
+  return greeted(host, (peer) => peer.sendRaw(FIRST, payload, { isRaw: true }));
 }
 
 /** Sends and reads nothing, then goes. */
@@ -140,11 +125,10 @@ async function flood(
 }
 
 /** Goes with half of a message sent. */
-async function cut(host: Server, go: (stream: ByteStream) => void): Promise<void> {
+async function cut(host: Server, go: (wire: ScriptedWire) => void): Promise<void> {
   await using peer = await scriptedPeer(host, options);
-  peer.session.codec.push(FIRST, encodeRlp([1, [1, new Uint8Array(30_000)]]));
-  const bytes = peer.session.codec.take();
+  const bytes = peer.seal(FIRST, encodeRlp([1, [1, new Uint8Array(30_000)]]));
   peer.sendBytes(bytes.subarray(0, bytes.length >> 1));
-  go(peer.session.stream);
+  go(peer.wire);
   await peer.expectEnd(ended);
 }
