@@ -2,7 +2,7 @@
  * What a secp256k1 implementation must offer to stand behind {@link Curve}.
  *
  * Arguments arrive with their lengths right and secret keys in range. Public keys are 65 bytes (0x04, x, y);
- * those given to `sharedSecret`, `verify` and `compress` have passed `isPoint` of the same backend. Results are
+ * those given to `verify` and `compress` have passed `isPoint` of the same backend. Results are
  * plain `Uint8Array`s that belong to the caller. A method throws, whatever it likes, when there is no result.
  */
 export interface CurveBackend {
@@ -11,7 +11,10 @@ export interface CurveBackend {
   isPoint(publicKey: Uint8Array): boolean;
   /** Derives the 65-byte public key. */
   publicKey(secretKey: Uint8Array): Uint8Array;
-  /** Multiplies the point by the secret key and returns the x coordinate, 32 bytes with leading zeros. */
+  /**
+   * Multiplies the point by the secret key and returns the x coordinate, 32 bytes with leading zeros; throws when
+   * what was given is no point, so that nobody has to look twice.
+   */
   sharedSecret(secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array;
   /** Signs with the RFC 6979 nonce and low s: r, s, recovery id; 65 bytes. */
   sign(digest: Uint8Array, secretKey: Uint8Array): Uint8Array;

@@ -1,7 +1,7 @@
 import { fastBackend } from "#fast-backend";
-import { utils } from "@noble/secp256k1";
 import type { CurveBackend } from "./backend.ts";
 import { portableBackend } from "./backend-portable.ts";
+import { isScalar } from "./scalar.ts";
 
 /**
  * The operations on secp256k1 that devp2p needs.
@@ -64,7 +64,8 @@ export function makeCurve(backend: CurveBackend): Curve {
     publicKey: (secretKey) => backend.publicKey(checkSecretKey(secretKey)).slice(1),
     sharedSecret(secretKey, publicKey) {
       checkSecretKey(secretKey);
-      return backend.sharedSecret(secretKey, checkPoint(backend, publicKey));
+      const point = toPoint(publicKey);
+      return attempt(() => backend.sharedSecret(secretKey, point), notOnCurve);
     },
     sign: (digest, secretKey) => backend.sign(checkDigest(digest), checkSecretKey(secretKey)),
     recover(digest, signature) {
@@ -86,10 +87,7 @@ export function makeCurve(backend: CurveBackend): Curve {
     decompress(publicKey) {
       checkBytes(publicKey, "public key");
       if (publicKey.length !== 33) throw badPoint(`${publicKey.length} bytes, expected 33`);
-      return attempt(
-        () => backend.decompress(publicKey),
-        () => badPoint("not on the curve"),
-      ).slice(1);
+      return attempt(() => backend.decompress(publicKey), notOnCurve).slice(1);
     },
   });
 }
@@ -118,7 +116,7 @@ function checkSecretKey(secretKey: Uint8Array): Uint8Array {
       `secret key is ${secretKey.length} bytes, expected 32`,
     );
   }
-  if (!utils.isValidSecretKey(secretKey)) {
+  if (!isScalar(secretKey)) {
     throw new CurveError("ERR_CURVE_BAD_KEY", "secret key is zero or not below the curve order");
   }
   return secretKey;
@@ -140,6 +138,13 @@ function checkRecoverable(signature: Uint8Array): void {
 
 /** Returns the point as 65 bytes, or throws. */
 function checkPoint(backend: CurveBackend, publicKey: Uint8Array): Uint8Array {
+  const point = toPoint(publicKey);
+  if (!backend.isPoint(point)) throw notOnCurve();
+  return point;
+}
+
+/** Returns what may be a point as 65 bytes, or throws. */
+function toPoint(publicKey: Uint8Array): Uint8Array {
   const point = withPrefix(publicKey);
   if (point === undefined) {
     throw badPoint(
@@ -148,7 +153,6 @@ function checkPoint(backend: CurveBackend, publicKey: Uint8Array): Uint8Array {
         : `${publicKey.length} bytes, expected 64, or 65 with the prefix 4`,
     );
   }
-  if (!backend.isPoint(point)) throw badPoint("not on the curve");
   return point;
 }
 
@@ -169,6 +173,10 @@ function attempt(operation: () => Uint8Array, failure: (cause: unknown) => Curve
   } catch (cause) {
     throw failure(cause);
   }
+}
+
+function notOnCurve(): CurveError {
+  return badPoint("not on the curve");
 }
 
 function badPoint(fault: string): CurveError {

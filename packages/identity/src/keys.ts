@@ -1,6 +1,7 @@
 import { utils } from "@noble/secp256k1";
 import { toHex } from "./bytes.ts";
 import { curve } from "./curve.ts";
+import { isScalar } from "./scalar.ts";
 
 /** A node's identity on the wire: its public key, 64 bytes (x and y, without the SEC 1 prefix). */
 export type NodeId = Uint8Array;
@@ -12,7 +13,7 @@ export function generateSecretKey(): Uint8Array {
 
 /** Tells whether a value is a secret key: 32 bytes, from 1 to the curve order - 1. */
 export function isSecretKey(value: unknown): value is Uint8Array {
-  return value instanceof Uint8Array && value.length === 32 && utils.isValidSecretKey(value);
+  return value instanceof Uint8Array && value.length === 32 && isScalar(value);
 }
 
 /**

@@ -1,3 +1,5 @@
+import { Point, utils } from "@noble/secp256k1";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { formatNodeId, fromHex, generateSecretKey, isSecretKey, nodeIdOf } from "../src/index.ts";
 import vectors from "./vectors/curve.json" with { type: "json" };
@@ -18,6 +20,20 @@ test.each([
   [undefined, false],
 ])("tells for case %# whether it is a secret key", (value, expected) => {
   expect(isSecretKey(value)).toBe(expected);
+});
+
+test("agrees with the reference on which bytes are secret keys, above all around the curve order", () => {
+  const order = Point.CURVE().n;
+  const toBytes = (n: bigint): Uint8Array => fromHex(n.toString(16).padStart(64, "0"));
+  const near = fc.bigInt({ min: -600n, max: 600n }).map((n) => toBytes(order + n));
+  const small = fc.bigInt({ min: 0n, max: 600n }).map(toBytes);
+  const any = fc.uint8Array({ minLength: 32, maxLength: 32 });
+  fc.assert(
+    fc.property(fc.oneof(near, small, any), (bytes) => {
+      expect(isSecretKey(bytes)).toBe(utils.isValidSecretKey(bytes));
+    }),
+    { numRuns: 2_000 },
+  );
 });
 
 test("derives the published node id", () => {
