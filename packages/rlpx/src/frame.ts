@@ -226,6 +226,8 @@ export class FrameReader {
       this.#input.settle();
       return undefined;
     }
+    // Whoever is told of a last message may not ask for another one.
+    if (this.#input.length === 0) this.#input.settle();
     try {
       return read(data);
     } finally {

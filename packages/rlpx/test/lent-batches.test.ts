@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 
+import { borrowBuffer, returnBuffer } from "../src/buffer-pool.ts";
 import type { RlpxSession } from "../src/session.ts";
 import { makeOpenSessions } from "./sessions.ts";
 
@@ -82,4 +83,16 @@ test("a batch stays as it is while it is in flight, whatever other connections b
     }),
     { numRuns: 25 },
   );
+});
+
+test("a session whose last message has been read holds no buffer, whether or not it is asked for more", () => {
+  const [initiator, recipient] = makeOpenSessions();
+  const given = borrowBuffer(1);
+  returnBuffer(given);
+  initiator.push(16, messageOf(1, 1, 100));
+  recipient.feed(initiator.take());
+  expect(recipient.next()?.msgId).toBe(16);
+  const next = borrowBuffer(1);
+  returnBuffer(next);
+  expect(next).toBe(given);
 });
