@@ -11,10 +11,23 @@ import type { AesCtr } from "./aes.ts";
 export function createAesCtr(key: Uint8Array): AesCtr {
   const cipher = createCipheriv("aes-256-ctr", key, new Uint8Array(16));
   return {
-    update(data) {
-      const out = cipher.update(data);
-      // A Buffer's slice() is a view where a Uint8Array's is a copy: only plain arrays leave here.
-      return new Uint8Array(out.buffer, out.byteOffset, out.length);
-    },
+    update: (data) => plain(cipher.update(data)),
   };
+}
+
+/**
+ * Encrypts or decrypts one message with AES-128-CTR.
+ *
+ * @param key - 16 bytes
+ * @param iv - 16 bytes, the first counter block
+ * @returns a new buffer, the caller's
+ * @see devp2p rlpx.md §ECIES Encryption
+ */
+export function applyAesCtr(key: Uint8Array, iv: Uint8Array, message: Uint8Array): Uint8Array {
+  return plain(createCipheriv("aes-128-ctr", key, iv).update(message));
+}
+
+/** A Buffer's slice() is a view where a Uint8Array's is a copy: only plain arrays leave here. */
+function plain(out: Buffer): Uint8Array {
+  return new Uint8Array(out.buffer, out.byteOffset, out.length);
 }

@@ -12,6 +12,18 @@ export function createAesCtr(key: Uint8Array): AesCtr {
   return new PortableAesCtr(key);
 }
 
+/**
+ * Encrypts or decrypts one message with AES-128-CTR.
+ *
+ * @param key - 16 bytes
+ * @param iv - 16 bytes, the first counter block
+ * @returns a new buffer, the caller's
+ * @see devp2p rlpx.md §ECIES Encryption
+ */
+export function applyAesCtr(key: Uint8Array, iv: Uint8Array, message: Uint8Array): Uint8Array {
+  return ctr(key, iv).encrypt(message);
+}
+
 /** noble's CTR starts over with every call, so the counter block is carried on here. */
 class PortableAesCtr implements AesCtr {
   readonly #key: Uint8Array;

@@ -1,5 +1,5 @@
+import { applyAesCtr } from "#aes";
 import { bytesEqual, concatBytes, fromHex, type Curve } from "@heddle/identity";
-import { ctr } from "@noble/ciphers/aes.js";
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 
@@ -31,7 +31,7 @@ export function sealEcies(
   const ephemeralKey = makeSecretKey(curve, randomBytes);
   const iv = randomBytes(16);
   const keys = deriveKeys(curve.sharedSecret(ephemeralKey.secretKey, publicKey));
-  const sealed = concatBytes(iv, ctr(keys.encryptionKey, iv).encrypt(plaintext));
+  const sealed = concatBytes(iv, applyAesCtr(keys.encryptionKey, iv, plaintext));
   const mac = hmac(sha256, keys.macKey, concatBytes(sealed, sharedInfo));
   return concatBytes(Uint8Array.of(0x04), ephemeralKey.publicKey, sealed, mac);
 }
@@ -64,7 +64,7 @@ export function openEcies(
   const isAuthentic = bytesEqual(mac, sealed.subarray(macAt));
   if (!isPoint) throw badHandshake(new Error("ephemeral key is not a point of secp256k1"));
   if (!isAuthentic) throw badHandshake(new Error("mac does not match"));
-  return ctr(keys.encryptionKey, sealed.subarray(65, 81)).decrypt(sealed.subarray(81, macAt));
+  return applyAesCtr(keys.encryptionKey, sealed.subarray(65, 81), sealed.subarray(81, macAt));
 }
 
 /**

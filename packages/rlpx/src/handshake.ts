@@ -32,6 +32,8 @@ export const MAX_HANDSHAKE_SIZE = 2048;
 export interface HandshakeOptions {
   /** Our static key, 32 bytes; copied. */
   readonly secretKey: Uint8Array;
+  /** Its public key, 64 bytes; derived, if not given. */
+  readonly publicKey?: Uint8Array;
   /** The fastest one installed, if not given. */
   readonly curve?: Curve;
   /**
@@ -49,7 +51,7 @@ export interface HandshakeOptions {
 export class Initiator {
   /** The auth packet; send it first. */
   readonly auth: Uint8Array;
-  readonly #options: Required<HandshakeOptions>;
+  readonly #options: Completed;
   readonly #remoteId: Uint8Array;
   readonly #nonce: Uint8Array;
   readonly #ephemeralKey: KeyPair;
@@ -72,7 +74,8 @@ export class Initiator {
     this.#ephemeralKey = makeSecretKey(curve, randomBytes);
     const token = xor(curve.sharedSecret(secretKey, this.#remoteId), this.#nonce);
     const signature = curve.sign(token, this.#ephemeralKey.secretKey);
-    const fields = [signature, curve.publicKey(secretKey), this.#nonce, HANDSHAKE_VERSION];
+    const publicKey = options.publicKey ?? curve.publicKey(secretKey);
+    const fields = [signature, publicKey, this.#nonce, HANDSHAKE_VERSION];
     this.auth = sealPacket(this.#options, this.#remoteId, fields);
   }
 
@@ -109,7 +112,7 @@ export class Initiator {
  * @see devp2p rlpx.md §Initial Handshake; EIP-8
  */
 export class Recipient {
-  readonly #options: Required<HandshakeOptions>;
+  readonly #options: Completed;
   readonly #reader = new PacketReader();
 
   /** @throws RangeError when `secretKey` is none */
@@ -215,7 +218,7 @@ function makePacket(prefix: Uint8Array): Uint8Array {
 
 /** EIP-8: random bytes follow the list, at least 100 and a random number of them, so that no length is typical. */
 function sealPacket(
-  { curve, randomBytes }: Required<HandshakeOptions>,
+  { curve, randomBytes }: Completed,
   publicKey: Uint8Array,
   fields: RlpInput[],
 ): Uint8Array {
@@ -232,7 +235,7 @@ function sealPacket(
  * bytes after the list are all let pass.
  */
 function openPacket(
-  { curve, secretKey }: Required<HandshakeOptions>,
+  { curve, secretKey }: Completed,
   packet: Uint8Array,
   fieldCount: number,
 ): readonly RlpValue[] {
@@ -264,13 +267,29 @@ function startSession(session: RlpxSession, rest: Uint8Array): RlpxSession {
   return session;
 }
 
-function complete(options: HandshakeOptions): Required<HandshakeOptions> {
+type Completed = Required<Omit<HandshakeOptions, "publicKey">>;
+
+function complete(options: HandshakeOptions): Completed {
   if (!isSecretKey(options.secretKey)) throw new RangeError("secretKey is not a secret key");
   return {
     // Not `slice`: that of a Buffer shares its memory.
     secretKey: new Uint8Array(options.secretKey),
     curve: options.curve ?? fastestCurve,
-    randomBytes:
-      options.randomBytes ?? ((length) => crypto.getRandomValues(new Uint8Array(length))),
+    randomBytes: options.randomBytes ?? createEntropy(),
+  };
+}
+
+/** What one handshake asks for, the longest padding included; a call to the platform costs more than the bytes. */
+const ENTROPY_BYTES = 32 + 32 + 1 + 199 + 32 + 16;
+
+/** Draws the entropy of one handshake at once and deals it out; no byte twice. */
+function createEntropy(): RandomBytes {
+  const drawn = crypto.getRandomValues(new Uint8Array(ENTROPY_BYTES));
+  let at = 0;
+  return (length) => {
+    if (at + length > drawn.length) return crypto.getRandomValues(new Uint8Array(length));
+    const part = drawn.slice(at, at + length);
+    at += length;
+    return part;
   };
 }

@@ -1,8 +1,11 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { createAesCtr as createNode } from "../src/aes.node.ts";
-import { createAesCtr as createPortable } from "../src/aes.portable.ts";
+import { applyAesCtr as applyNode, createAesCtr as createNode } from "../src/aes.node.ts";
+import {
+  applyAesCtr as applyPortable,
+  createAesCtr as createPortable,
+} from "../src/aes.portable.ts";
 
 const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, "hex"));
 const twins = [
@@ -30,6 +33,31 @@ describe.each(twins)("AES-256-CTR by $name", ({ create }) => {
     key.fill(2);
     const expected = create(new Uint8Array(32).fill(1)).update(new Uint8Array(16));
     expect(cipher.update(new Uint8Array(16))).toEqual(expected);
+  });
+});
+
+describe.each([
+  { name: "node:crypto", apply: applyNode },
+  { name: "portable", apply: applyPortable },
+])("AES-128-CTR by $name", ({ apply }) => {
+  // NIST SP 800-38A §F.5.1, CTR-AES128.Encrypt.
+  const key = hex("2b7e151628aed2a6abf7158809cf4f3c");
+  const iv = hex("f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff");
+  const plaintext = hex("6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51");
+  const ciphertext = hex("874d6191b620e3261bef6864990db6ce9806f66b7970fdff8617187bb9fffdff");
+
+  test("gives the published ciphertext, whole or cut off anywhere, and back", () => {
+    for (let length = 0; length <= plaintext.length; length += 1) {
+      const sealed = apply(key, iv, plaintext.subarray(0, length));
+      expect(sealed).toEqual(ciphertext.subarray(0, length));
+      expect(apply(key, iv, sealed)).toEqual(plaintext.subarray(0, length));
+    }
+  });
+
+  test("returns a plain Uint8Array and leaves its input alone", () => {
+    const message = plaintext.slice();
+    expect(Object.getPrototypeOf(apply(key, iv, message))).toBe(Uint8Array.prototype);
+    expect(message).toEqual(plaintext);
   });
 });
 

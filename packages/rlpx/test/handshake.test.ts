@@ -115,6 +115,16 @@ describe.each([
   });
 });
 
+test("an auth is the same whether its public key was given or derived", () => {
+  const options = {
+    secretKey: hex(eip8.staticKeyA),
+    remoteId: staticIdB,
+    randomBytes: replay(hex(eip8.nonceA), hex(eip8.ephemeralKeyA)),
+  };
+  const { auth } = new Initiator({ ...options, publicKey: staticIdA });
+  expect(auth).toEqual(makeA().auth);
+});
+
 describe("padding", () => {
   test("is 100 to 199 bytes, as the entropy says", () => {
     const lengths = [0, 99, 100, 255].map((amount) => {
