@@ -102,12 +102,13 @@ export function refuse(
 
 async function upgrade(
   stream: ByteStream,
-  { upgrade: upgradeStream, secretKey }: EstablishContext,
+  { upgrade: upgradeStream, secretKey, nodeId }: EstablishContext,
   { remoteId, signal, leaving }: EstablishOptions,
 ): Promise<Session> {
   try {
     const session = await upgradeStream(stream, {
       secretKey,
+      nodeId,
       signal,
       ...(remoteId === undefined ? {} : { remoteId }),
     });

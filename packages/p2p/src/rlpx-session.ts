@@ -23,16 +23,20 @@ export const rlpxUpgrade: SessionUpgrade = createRlpxUpgrade();
 export function createRlpxUpgrade(
   options: { readonly randomBytes?: RandomBytes } = {},
 ): SessionUpgrade {
-  return (stream, { secretKey, remoteId, signal }) => {
+  return (stream, { secretKey, nodeId, remoteId, signal }) => {
     if (remoteId === undefined) {
       const recipient = new Recipient({ ...options, secretKey });
       return shakeHands(stream, signal, (chunk) => {
         const result = recipient.receive(chunk);
-        if (result !== undefined) stream.write(result.ack);
-        return result?.session;
+        if (result === undefined) return undefined;
+        // Our Hello tends to follow at once.
+        stream.cork?.();
+        stream.write(result.ack);
+        return result.session;
       });
     }
-    const initiator = new Initiator({ ...options, secretKey, remoteId });
+    const publicKey = nodeId === undefined ? {} : { publicKey: nodeId };
+    const initiator = new Initiator({ ...options, ...publicKey, secretKey, remoteId });
     stream.write(initiator.auth);
     return shakeHands(stream, signal, (chunk) => initiator.receive(chunk));
   };

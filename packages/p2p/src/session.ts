@@ -39,6 +39,8 @@ export interface Session {
 /** What an upgrade needs to know. */
 export interface UpgradeOptions {
   readonly secretKey: Uint8Array;
+  /** Ours, 64 bytes: the public key that belongs to `secretKey`. Derived from it where absent. */
+  readonly nodeId?: Uint8Array;
   /** Whom we dialed: makes us the initiator. Absent on an accepted stream. */
   readonly remoteId?: Uint8Array;
   /** Aborts on the handshake deadline or when the server stops. */

@@ -37,6 +37,8 @@ export interface ByteStream {
    * @returns false when more than its high-water mark is waiting: wait for `drain`
    */
   write(chunk: Uint8Array, written?: () => void): boolean;
+  /** What is written from here on in this turn of the event loop had better leave in one piece. */
+  cork?(): void;
   /** Half-closes: what was written is sent, then our last byte. */
   end(): void;
   /** Ends both ways at once; what is unsent may be lost. */

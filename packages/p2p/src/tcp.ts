@@ -116,6 +116,11 @@ class TcpStream implements ByteStream {
     });
   }
 
+  cork(): void {
+    this.#socket.cork();
+    setImmediate(() => this.#socket.uncork());
+  }
+
   end(): void {
     this.#socket.end();
   }

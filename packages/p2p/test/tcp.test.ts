@@ -100,6 +100,57 @@ describe("written", () => {
   });
 });
 
+describe("cork", () => {
+  /** The lengths of the chunks that arrive, until so many bytes have. */
+  async function chunksOf(stream: ByteStream, bytes: number): Promise<number[]> {
+    const chunks: number[] = [];
+    const reader = new Owner();
+    reader.data = (chunk) => {
+      reader.bytes += chunk.length;
+      chunks.push(chunk.length);
+    };
+    stream.open(reader);
+    stream.resume();
+    await until("all has arrived", () => reader.bytes === bytes);
+    return chunks;
+  }
+
+  test("gathers what is written in this turn, microtasks and all, into one piece", async () => {
+    const [near, far] = await connected();
+    near.open(new Owner());
+    near.cork?.();
+    near.write(new Uint8Array(3));
+    queueMicrotask(() => process.nextTick(() => near.write(new Uint8Array(4))));
+    expect(await chunksOf(far, 7)).toEqual([7]);
+  });
+
+  test("holds nothing back for longer, and nothing that stands before an end", async () => {
+    const [near, far] = await connected();
+    near.open(new Owner());
+    near.cork?.();
+    near.write(new Uint8Array(3));
+    await chunksOf(far, 3);
+    const reader = new Owner();
+    far.open(reader);
+    near.cork?.();
+    near.write(new Uint8Array(4));
+    near.end();
+    await until("the end is told", () => reader.told.includes("end"));
+    expect(reader.bytes).toBe(4);
+  });
+
+  test("does no harm to a stream that is destroyed in the same turn", async () => {
+    const [near] = await connected();
+    const owner = new Owner();
+    near.open(owner);
+    near.cork?.();
+    near.write(new Uint8Array(3));
+    near.destroy();
+    await settle();
+    expect(owner.told).toEqual(["close"]);
+  });
+});
+
 describe("handing a TCP stream on", () => {
   test("while it is being destroyed tells the next owner of its end, once, and no longer the one before", async () => {
     const [near] = await connected();
