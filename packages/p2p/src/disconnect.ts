@@ -52,12 +52,16 @@ export class Disconnect extends Error {
 
   /** @throws RangeError when the reason is no integer in range */
   constructor(reason: number, message?: string) {
-    if (!Number.isInteger(reason) || reason < 0 || reason > 0xff) {
-      throw new RangeError(`reason: expected an integer from 0 to 255, got ${reason}`);
-    }
+    checkReason(reason);
     super(message ?? describeReason(reason));
     this.reason = reason;
   }
+}
+
+/** @throws RangeError when the reason is no integer from 0 to 255 */
+export function checkReason(reason: number): void {
+  if (Number.isInteger(reason) && reason >= 0 && reason <= 0xff) return;
+  throw new RangeError(`reason: expected an integer from 0 to 255, got ${reason}`);
 }
 
 /** Ends the connection because the peer has nothing for us (0x03). */

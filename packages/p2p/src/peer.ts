@@ -5,11 +5,16 @@ import { escapeText, formatEnode, toHex } from "@heddle/identity";
 import { formatCapability } from "./capability.ts";
 import type { Capability, SharedCapability } from "./capability.ts";
 import type { Channel } from "./channel.ts";
-import { sleep } from "./clock.ts";
 import type { Clock } from "./clock.ts";
 import type { Connection } from "./connection.ts";
 import type { ProtocolCounters } from "./counters.ts";
-import { decodeDisconnect, Disconnect, DisconnectReason, encodeDisconnect } from "./disconnect.ts";
+import {
+  checkReason,
+  decodeDisconnect,
+  Disconnect,
+  DisconnectReason,
+  encodeDisconnect,
+} from "./disconnect.ts";
 import {
   DisconnectedError,
   disconnectReasonFor,
@@ -170,9 +175,9 @@ export class LivePeer implements Peer {
 
   /** Does not wait for the `run`s: one of them may be what calls it. */
   disconnect(reason: number = DisconnectReason.requested): Promise<void> {
-    // Checks the reason, here where the caller hears of it.
-    const { reason: checked } = new Disconnect(reason);
-    this.#finish(checked, "local");
+    // Here, where the caller hears of it.
+    checkReason(reason);
+    this.#finish(reason, "local");
     return this.#connection.closed();
   }
 
@@ -381,15 +386,18 @@ export class LivePeer implements Peer {
   async #settle(channels: readonly Channel[], ms: number): Promise<void> {
     const pending = new Set(channels.filter((channel) => this.#runs.has(channel)));
     if (pending.size === 0) return;
-    const settled = Promise.all(
-      [...pending].map(async (channel) => {
-        await this.#runs.get(channel);
-        pending.delete(channel);
-      }),
-    );
-    const grace = new AbortController();
-    await Promise.race([settled, sleep(this.#clock, ms, grace.signal).catch(() => undefined)]);
-    grace.abort();
+    await new Promise<void>((resolve) => {
+      const grace = this.#clock.setTimeout(resolve, ms);
+      for (const channel of pending) {
+        const settled = (): void => {
+          pending.delete(channel);
+          if (pending.size > 0) return;
+          this.#clock.clearTimeout(grace);
+          resolve();
+        };
+        this.#runs.get(channel)?.then(settled, settled);
+      }
+    });
     for (const channel of pending) this.#events.detached(this, channel.label);
   }
 
