@@ -45,6 +45,8 @@ export class Mux implements ChannelOwner {
   /** Where `flow/1` messages stand, if the other side knows it. */
   readonly #flowMsgId: number | undefined;
   #last: Channel | undefined;
+  /** When the messages of two channels last arrived one behind the other. */
+  #sharedAt = Number.NEGATIVE_INFINITY;
   readonly #intake: Intake;
   #isOpen = true;
 
@@ -77,10 +79,12 @@ export class Mux implements ChannelOwner {
     });
     if (this.#flowMsgId === undefined) return;
     const { clock, rttMs, connection } = options;
+    const max = this.#maxWindow();
     const busyMs = (): number => connection.busyMs;
+    const sharedAt = (): number => this.#sharedAt;
     for (const channel of this.channels) {
       channel.queue.window = INITIAL_WINDOW;
-      channel.window = new ReceiveWindow({ clock, rttMs, busyMs, max: this.#maxWindow() });
+      channel.window = new ReceiveWindow({ clock, max, rttMs, busyMs, sharedAt });
     }
   }
 
@@ -179,6 +183,7 @@ export class Mux implements ChannelOwner {
         `message id 0x${msgId.toString(16)} belongs to no shared protocol (${this.#ranges()})`,
       );
     }
+    if (last !== undefined) this.#sharedAt = this.#clock.now();
     this.#last = channel;
     return channel;
   }

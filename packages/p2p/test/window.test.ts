@@ -13,6 +13,8 @@ class Bench {
   readonly clock = new ManualClock();
   rttMs: number | undefined;
   busyMs = 0;
+  /** Another protocol's messages arrive all the time, unless a test says when they last did. */
+  sharedAt: number | undefined;
   readonly window: ReceiveWindow;
 
   constructor({ max = MAX, rttMs }: { max?: number; rttMs?: number } = {}) {
@@ -22,6 +24,7 @@ class Bench {
       max,
       rttMs: () => this.rttMs,
       busyMs: () => this.busyMs,
+      sharedAt: () => this.sharedAt ?? this.clock.now(),
     });
   }
 
@@ -57,6 +60,7 @@ describe("what is read", () => {
       ms: fc.integer({ min: 0, max: 500 }),
       busyMs: fc.integer({ min: 0, max: 500 }),
       rttMs: fc.option(fc.integer({ min: 0, max: 400 }), { nil: undefined }),
+      sharedAt: fc.constantFrom(undefined, 0),
     });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
@@ -64,10 +68,11 @@ describe("what is read", () => {
         const { window } = bench;
         // What the sender may still send, by its own account.
         let credit = INITIAL_WINDOW;
-        for (const { cost, ms, busyMs, rttMs } of steps) {
+        for (const { cost, ms, busyMs, rttMs, sharedAt } of steps) {
           bench.clock.advance(ms);
           bench.busyMs += busyMs;
           bench.rttMs = rttMs;
+          bench.sharedAt = sharedAt;
           credit -= cost;
           credit += bench.read(cost);
           expect(credit).toBe(window.size - window.used(0));
@@ -81,11 +86,13 @@ describe("what is read", () => {
 });
 
 describe("a window", () => {
-  test("takes two of the largest messages, up to its bound", () => {
+  test("lets a second message follow the largest, up to its bound", () => {
     const bench = new Bench();
-    expect(bench.read(1024 * KIB)).toBe(3072 * KIB - INITIAL_WINDOW);
-    expect(bench.window.size).toBe(2048 * KIB);
+    expect(bench.read(1024 * KIB)).toBe(2048 * KIB + 1 - INITIAL_WINDOW);
+    expect(bench.window.size).toBe(1024 * KIB + 1);
     bench.read(3072 * KIB);
+    expect(bench.window.size).toBe(3072 * KIB + 1);
+    bench.read(MAX);
     expect(bench.window.size).toBe(MAX);
     const small = new Bench({ max: 100 });
     small.read(1024 * KIB);
@@ -121,6 +128,26 @@ describe("a window", () => {
     expect(bench.window.size).toBe(INITIAL_WINDOW);
   });
 
+  test("is 2 MiB once no other protocol has had a message for 250 ms, and shrinks as soon as one has", () => {
+    const bench = new Bench();
+    bench.sharedAt = 0;
+    bench.readWindow(249);
+    expect(bench.window.size).toBe(INITIAL_WINDOW);
+    bench.readWindow(1);
+    expect(bench.window.size).toBe(2048 * KIB);
+    bench.sharedAt = 250;
+    // What is read is not granted again until the window is as small as it was.
+    const granted = Array.from({ length: 256 }, () => bench.read(16 * KIB));
+    const first = granted.findIndex((bytes) => bytes > 0) + 1;
+    expect(first * 16 * KIB).toBeGreaterThan(1700 * KIB);
+    expect(first * 16 * KIB).toBeLessThan(2048 * KIB);
+    expect(bench.window.size).toBe(INITIAL_WINDOW);
+    const small = new Bench({ max: 1024 * KIB });
+    small.sharedAt = Number.NEGATIVE_INFINITY;
+    small.readWindow(0);
+    expect(small.window.size).toBe(1024 * KIB);
+  });
+
   test("that has become a queue shrinks again, and grants less for it", () => {
     const bench = new Bench({ rttMs: 100 });
     for (let n = 0; n < 8; n += 1) bench.readWindow(100);
@@ -135,7 +162,7 @@ describe("a window", () => {
       bench.clock.advance(100);
       bench.read(1024 * KIB);
     }
-    expect(bench.window.size).toBe(2048 * KIB);
+    expect(bench.window.size).toBe(1024 * KIB + 1);
     for (let n = 0; n < 40; n += 1) bench.readWindow(100);
     expect(bench.window.size).toBe(INITIAL_WINDOW);
   });
