@@ -94,7 +94,7 @@ describe("measured on go-ethereum", () => {
     const { rw } = await busy.next();
     await lazy.next();
     // Ranges in the order of names: busy, flow, lazy. One window and a message more is allowed.
-    for (let i = 0; i < 2; i += 1) raw.send(0x15, encodeRlp(new Uint8Array(1_500_000)));
+    for (const size of [150_000, 1_500_000]) raw.send(0x15, encodeRlp(new Uint8Array(size)));
     for (let i = 1; i <= 20; i += 1) {
       raw.send(0x10, encodeRlp(i));
       expect((await within("beside the stalled one", rw.read())).payload).toEqual(encodeRlp(i));
