@@ -6,12 +6,11 @@ import {
   decodeHello,
   describeReason,
   encodeDisconnect,
-  matchCapabilities,
-  RemoteProtocolError,
 } from "@heddle/p2p";
 import type { Clock, Hello, Message, ProtocolShape, Session, SharedCapability } from "@heddle/p2p";
 
 import { describeMessage, describeMsgId } from "./expectation-error.ts";
+import { ScriptedAgreement } from "./scripted-agreement.ts";
 import { matcherName, ScriptedCapability } from "./scripted-capability.ts";
 import type { Matcher } from "./scripted-capability.ts";
 import { ScriptedFrames } from "./scripted-frames.ts";
@@ -58,20 +57,18 @@ export class ScriptedPeer implements AsyncDisposable {
   readonly wire: ScriptedWire;
   readonly #setup: ScriptedPeerSetup;
   readonly #inbox: ScriptedInbox;
-  #remote: Hello | undefined;
-  #sent: Hello | undefined;
+  readonly #agreement: ScriptedAgreement;
   #reason: number | undefined;
-  #hasAgreed = false;
-  #shared: readonly SharedCapability[] = [];
 
   constructor(setup: ScriptedPeerSetup) {
     const { session, wire } = setup;
     this.session = session;
     this.wire = wire;
     this.#setup = setup;
+    this.#agreement = new ScriptedAgreement(session.codec, setup.protocols);
     this.#inbox = new ScriptedInbox({ wire, codec: session.codec }, setup, {
       arrived: (message) => this.#onMessage(message),
-      describe: (message) => describeMessage(message, this.#shared),
+      describe: (message) => describeMessage(message, this.shared),
     });
   }
 
@@ -82,12 +79,12 @@ export class ScriptedPeer implements AsyncDisposable {
 
   /** The other side's Hello; undefined until it has come. */
   get remoteHello(): Hello | undefined {
-    return this.#remote;
+    return this.#agreement.remote;
   }
 
   /** What both Hellos have, with its place in the message ids; empty before both are said. */
   get shared(): readonly SharedCapability[] {
-    return this.#shared;
+    return this.#agreement.shared;
   }
 
   /**
@@ -116,10 +113,7 @@ export class ScriptedPeer implements AsyncDisposable {
   sealHello(fields: ScriptedHello = {}): Uint8Array {
     const payload = encodeScriptedHello({ ...this.#setup.hello, ...fields });
     const bytes = this.seal(BaseMessage.hello, payload);
-    if (this.#sent === undefined) {
-      this.#sent = readHello(payload);
-      this.#agreeIfDone();
-    }
+    this.#agreement.say(payload);
     return bytes;
   }
 
@@ -140,8 +134,7 @@ export class ScriptedPeer implements AsyncDisposable {
    * 5 on compresses, in both directions. For scripts without a Hello.
    */
   agree(protocolVersion: number): void {
-    this.#hasAgreed = true;
-    this.session.codec.helloAccepted(protocolVersion);
+    this.#agreement.agree(protocolVersion);
   }
 
   /** Sends a value as RLP, as `rw.send` does, but with the msgId of the wire. */
@@ -189,7 +182,7 @@ export class ScriptedPeer implements AsyncDisposable {
    */
   expect(what: number | Matcher, options: ExpectOptions = {}): Promise<ScriptedMessage> {
     return this.#inbox.read({
-      expected: typeof what === "number" ? describeMsgId(what, this.#shared) : matcherName(what),
+      expected: typeof what === "number" ? describeMsgId(what, this.shared) : matcherName(what),
       accepts: typeof what === "number" ? ({ code }) => code === what : what,
       ...options,
     });
@@ -231,9 +224,9 @@ export class ScriptedPeer implements AsyncDisposable {
    * @throws TypeError when both Hellos are not said, or do not share it
    */
   capability(name: string): ScriptedCapability {
-    const found = this.#shared.find((shared) => shared.name === name);
+    const found = this.shared.find((shared) => shared.name === name);
     if (found === undefined) {
-      const names = this.#shared.map((shared) => `${shared.name}/${shared.version}`);
+      const names = this.shared.map((shared) => `${shared.name}/${shared.version}`);
       throw new TypeError(`${name} is not shared; what is: ${names.join(", ") || "nothing"}`);
     }
     return new ScriptedCapability(this, found, (request) => this.#inbox.read(request));
@@ -271,32 +264,7 @@ export class ScriptedPeer implements AsyncDisposable {
       this.send(BaseMessage.pong, []);
       return false;
     }
-    if (code === BaseMessage.hello && this.#remote === undefined) {
-      this.#remote = readHello(payload);
-      this.#agreeIfDone();
-    }
+    if (code === BaseMessage.hello) this.#agreement.hear(payload);
     return true;
-  }
-
-  /** Both Hellos leave uncompressed; a side of version 4 knows no compression at all. */
-  #agreeIfDone(): void {
-    const [sent, remote] = [this.#sent, this.#remote];
-    if (sent === undefined || remote === undefined) return;
-    if (!this.#hasAgreed) this.agree(Math.min(sent.protocolVersion, remote.protocolVersion));
-    const offered = new Set(sent.capabilities.map(({ name, version }) => `${name}/${version}`));
-    const local = this.#setup.protocols.filter(({ name, version }) =>
-      offered.has(`${name}/${version}`),
-    );
-    this.#shared = matchCapabilities(local, remote.capabilities);
-  }
-}
-
-/** A Hello that cannot be read is a message like others: `expectHello` says what is wrong with it. */
-function readHello(payload: Uint8Array): Hello | undefined {
-  try {
-    return decodeHello(payload);
-  } catch (error) {
-    if (error instanceof RemoteProtocolError) return undefined;
-    throw error;
   }
 }

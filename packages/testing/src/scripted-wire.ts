@@ -165,6 +165,7 @@ export class ScriptedWire implements AsyncDisposable {
     this.#waitingBytes = 0;
     for (const chunk of this.#waiting.splice(0)) owner.data(chunk);
     if (this.#ending !== undefined) owner.ended(this.#ending);
+    this.#readOn();
   }
 
   /** Ends our direction in order, and goes on reading. */
