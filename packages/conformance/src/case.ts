@@ -26,6 +26,8 @@ export interface Case {
   readonly expects: Expectation;
   /** Protocols the node must offer for the case to be possible: `name` or `name/version`. */
   readonly needs?: readonly string[];
+  /** The node must dial us; left out unless the suite is told how to make it do so. */
+  readonly isDialed?: boolean;
   /** Takes longer than ten seconds; left out unless asked for. */
   readonly isSlow?: boolean;
   /** Puts the question. Every connection it opens by its probe is closed afterwards. */

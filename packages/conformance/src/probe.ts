@@ -4,12 +4,16 @@ import { BaseMessage, decodeDisconnect, PROTOCOL_VERSION } from "@heddle/p2p";
 import type { Capability, Hello, Transport } from "@heddle/p2p";
 import { encodeScriptedHello, ScriptedAuth, scriptedPeer } from "@heddle/testing";
 import type {
+  HandshakePacketOptions,
   ScriptedAuthOptions,
   ScriptedHello,
   ScriptedPeer,
+  ScriptedSession,
   ScriptedWire,
 } from "@heddle/testing";
 
+import { Callee } from "./dialed.ts";
+import type { Dialed, DialUs } from "./dialed.ts";
 import { Link } from "./link.ts";
 import { accepted, hex, refused, silent, wrong } from "./outcome.ts";
 import type { Outcome } from "./outcome.ts";
@@ -29,6 +33,8 @@ export interface ProbeOptions {
   readonly echo?: string;
   /** How long an answer may take, in milliseconds. */
   readonly waitMs?: number;
+  /** For the cases in which the node dials. */
+  readonly dial?: DialUs;
 }
 
 /** How long a node may take to answer or to close, unless a case knows better. */
@@ -37,8 +43,11 @@ export const DEFAULT_WAIT_MS = 10_000;
 /** What our Hello calls us. */
 const CLIENT_ID = "conformance/1";
 
-/** How far a connection has come: opened, handshake done, Hellos exchanged. */
-export type Stage = "open" | "session" | "active";
+/**
+ * How far a connection has come: opened, handshake done, Hellos exchanged; or, where the node has dialed: its auth
+ * read, our ack sent.
+ */
+export type Stage = "open" | "session" | "active" | "dialed" | "answered";
 
 /** Opens connections to the node under test, each under a key of its own, and closes them in the end. */
 export class Probe {
@@ -48,7 +57,9 @@ export class Probe {
   readonly echo: string;
   readonly waitMs: number;
   readonly #transport: Transport | undefined;
+  readonly #dial: DialUs | undefined;
   readonly #wires: ScriptedWire[] = [];
+  readonly #callees: Callee[] = [];
 
   constructor(options: ProbeOptions) {
     this.node = options.node;
@@ -57,14 +68,12 @@ export class Probe {
     this.echo = options.echo ?? "echo";
     this.waitMs = options.waitMs ?? DEFAULT_WAIT_MS;
     this.#transport = options.transport;
+    this.#dial = options.dial;
   }
 
   /** Opens a connection and sends nothing. */
   async wire(): Promise<ScriptedWire> {
-    const wire = await scriptedPeer.wire(this.node, {
-      timeoutMs: this.waitMs,
-      ...(this.#transport === undefined ? {} : { transport: this.#transport }),
-    });
+    const wire = await scriptedPeer.wire(this.node, this.#means());
     this.#wires.push(wire);
     return wire;
   }
@@ -125,11 +134,23 @@ export class Probe {
   async session(auth: ScriptedAuth = this.auth(), wire?: ScriptedWire): Promise<ScriptedPeer> {
     const connection = wire ?? (await this.wire());
     if (wire === undefined) await connection.write(auth.packet);
-    return scriptedPeer.over(await auth.open(connection), {
-      hello: { clientId: CLIENT_ID, capabilities: this.offer },
-      timeoutMs: this.waitMs,
-      answerPings: false,
-    });
+    return this.#over(await auth.open(connection));
+  }
+
+  /** Has the node dial us, and reads its auth. @throws Error when nobody knows how, or nobody comes */
+  async dialed(): Promise<Dialed> {
+    const dial = this.#dial;
+    if (dial === undefined) throw new Error("nobody can make the node dial");
+    const callee = new Callee();
+    this.#callees.push(callee);
+    return callee.receive(dial, this.#means());
+  }
+
+  /** Sends an ack that must be taken: a session on which Hello is the case's to send. */
+  async answer({ wire, ack }: Dialed, options?: HandshakePacketOptions): Promise<ScriptedPeer> {
+    const made = ack(options);
+    await wire.write(made.packet);
+    return this.#over(made.open(wire));
   }
 
   /**
@@ -192,11 +213,36 @@ export class Probe {
   /** Lets go of every connection that was opened. */
   close(): void {
     for (const wire of this.#wires.splice(0)) wire.close();
+    for (const callee of this.#callees.splice(0)) callee.close();
   }
 
   async #idle(stage: Stage): Promise<ScriptedWire> {
-    if (stage === "open") return this.wire();
-    const { wire } = stage === "session" ? await this.session() : (await this.link()).peer;
-    return wire;
+    switch (stage) {
+      case "open":
+        return this.wire();
+      case "session":
+        return (await this.session()).wire;
+      case "active":
+        return (await this.link()).peer.wire;
+      case "dialed":
+        return (await this.dialed()).wire;
+      case "answered":
+        return (await this.answer(await this.dialed())).wire;
+      default:
+        return stage satisfies never;
+    }
+  }
+
+  #means(): { readonly timeoutMs: number; readonly transport?: Transport } {
+    const transport = this.#transport;
+    return { timeoutMs: this.waitMs, ...(transport === undefined ? {} : { transport }) };
+  }
+
+  #over(session: ScriptedSession): ScriptedPeer {
+    return scriptedPeer.over(session, {
+      hello: { clientId: CLIENT_ID, capabilities: this.offer },
+      timeoutMs: this.waitMs,
+      answerPings: false,
+    });
   }
 }

@@ -5,6 +5,7 @@ import type { Capability, Hello, Transport } from "@heddle/p2p";
 import { judge } from "./case.ts";
 import type { Case, Verdict } from "./case.ts";
 import { CASES } from "./cases/index.ts";
+import type { DialUs } from "./dialed.ts";
 import { wrong } from "./outcome.ts";
 import type { Outcome } from "./outcome.ts";
 import { DEFAULT_WAIT_MS, Probe } from "./probe.ts";
@@ -20,6 +21,11 @@ export interface ConformanceOptions {
   readonly slow?: boolean;
   /** Opens byte streams to the node; TCP to the address in its enode URL by default. */
   readonly transport?: Transport;
+  /**
+   * Makes the node dial an enode URL of this process's, on loopback. Without it the cases in which the node dials are
+   * left out.
+   */
+  readonly dial?: DialUs;
   /** How long an answer may take, in milliseconds; 10,000 by default. */
   readonly waitMs?: number;
   /**
@@ -117,12 +123,13 @@ export async function runConformance(
 
 function probeOptions(
   enode: string | Enode,
-  { transport, waitMs, echo, lengths }: ConformanceOptions,
+  { transport, dial, waitMs, echo, lengths }: ConformanceOptions,
 ): ProbeOptions & { readonly lengths: Lengths } {
   return {
     node: typeof enode === "string" ? parseEnode(enode) : enode,
     lengths: { ...LENGTHS, ...lengths },
     ...(transport === undefined ? {} : { transport }),
+    ...(dial === undefined ? {} : { dial }),
     ...(waitMs === undefined ? {} : { waitMs }),
     ...(echo === undefined ? {} : { echo }),
   };
@@ -131,12 +138,13 @@ function probeOptions(
 /** The cases that options ask for. */
 export function selectCases(
   cases: readonly Case[],
-  options: { readonly only?: string; readonly slow?: boolean },
+  options: Pick<ConformanceOptions, "only" | "slow" | "dial">,
 ): readonly Case[] {
-  const { only, slow = false } = options;
+  const { only, slow = false, dial } = options;
   const matches = only === undefined ? () => true : matcher(only);
   return cases.filter(
-    (candidate) => (slow || candidate.isSlow !== true) && matches(candidate.name),
+    ({ name, isSlow = false, isDialed = false }) =>
+      (slow || !isSlow) && (dial !== undefined || !isDialed) && matches(name),
   );
 }
 

@@ -84,7 +84,7 @@ test.each(judgements)("$name", ({ expects, outcome, verdict, why }) => {
   expect(judge(expects, outcome)).toEqual(why === undefined ? { verdict } : { verdict, why });
 });
 
-test("every case has a name of its own, a question, a source and one of eight groups", () => {
+test("every case has a name of its own, a question, a source and one of nine groups", () => {
   const groups = new Set<string>();
   for (const { name, asks, source } of CASES) {
     expect(name).toMatch(/^[a-z]+\/[a-z0-9-]+$/);
@@ -102,5 +102,6 @@ test("every case has a name of its own, a question, a source and one of eight gr
     "mux",
     "base",
     "teardown",
+    "dialer",
   ]);
 });

@@ -31,7 +31,12 @@ test("a Heddle server with every protocol of the workspace passes every case", a
   });
   await server.start();
   try {
-    const report = await runConformance(server.enode, { concurrency: 3, waitMs: WAIT_MS });
+    const report = await runConformance(server.enode, {
+      concurrency: 3,
+      waitMs: WAIT_MS,
+      dial: (enode) => server.dial(enode),
+    });
+    expect(report.results.filter(({ name }) => name.startsWith("dialer/"))).not.toEqual([]);
     const offered = [...rooms, ...targetProtocols()].map(
       ({ name, version }) => `${name}/${version}`,
     );

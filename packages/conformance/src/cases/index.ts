@@ -1,5 +1,6 @@
 import type { Case } from "../case.ts";
 import { baseCases } from "./base.ts";
+import { dialerCases } from "./dialer.ts";
 import { frameCases } from "./frames.ts";
 import { handshakePaceCases } from "./handshake-pace.ts";
 import { handshakeCases } from "./handshake.ts";
@@ -20,4 +21,5 @@ export const CASES: readonly Case[] = [
   ...muxCases,
   ...baseCases,
   ...teardownCases,
+  ...dialerCases,
 ];
