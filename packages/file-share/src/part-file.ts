@@ -8,6 +8,7 @@ import { Bitmap } from "./bitmap.ts";
 import { readFully } from "./content.ts";
 import { fileError, FileShareError } from "./errors.ts";
 import { formatHash } from "./hash.ts";
+import { release } from "./loan.ts";
 import { CHUNK_BYTES, chunkSize } from "./tree.ts";
 import type { TreeShape } from "./tree.ts";
 
@@ -141,7 +142,7 @@ export class PartFile {
   /**
    * Accepts a verified chunk; waits while too many are not on disk yet.
    *
-   * @param chunk - belongs to the file until it is written
+   * @param chunk - belongs to the file from now on, and its message with it, which is freed when it is written
    * @throws FileShareError `ERR_FILES_NO_SPACE`, `ERR_FILES_NO_ACCESS`, `ERR_FILES_IO`
    */
   async write(index: number, chunk: Uint8Array): Promise<void> {
@@ -239,6 +240,7 @@ export class PartFile {
           this.#have.add(index);
           this.#unwritten.delete(index);
           this.#unsynced += chunk.length;
+          release(chunk);
         }
         const indexes = batch.map(([index]) => index);
         await this.#writeBits(indexes[0] ?? 0, indexes.at(-1) ?? 0);

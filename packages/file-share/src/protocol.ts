@@ -2,6 +2,7 @@ import { ENR_MAX_SIZE } from "@heddle/identity";
 import {
   bytes,
   bytes32,
+  createSchema,
   defineProtocol,
   fixedBytes,
   list,
@@ -21,6 +22,7 @@ import type {
   Schema,
 } from "@heddle/protocol";
 
+import { giveBack } from "./loan.ts";
 import { MAX_NAME_BYTES, nameFault } from "./names.ts";
 import { CHUNK_BYTES, FANOUT, HASH_BYTES } from "./tree.ts";
 
@@ -99,6 +101,21 @@ const found: Schema<FoundMessage> = struct({
   files: list(file, { max: MAX_FILES_PER_ANSWER }),
 });
 
+const chunkBytes = bytes({ max: CHUNK_BYTES });
+
+/** A chunk: a view of its message where it is read, and given back to its owner once it is written. */
+const chunk: Schema<Uint8Array> = createSchema<Uint8Array>(
+  chunkBytes.shape,
+  (reader) => chunkBytes.read(reader),
+  (writer, value) => {
+    try {
+      chunkBytes.write(writer, value);
+    } finally {
+      giveBack(value);
+    }
+  },
+);
+
 /** The messages of `files/1`. */
 export interface FilesMessages {
   readonly search: NotifyMessage<SearchMessage>;
@@ -142,7 +159,7 @@ export const Files1: ProtocolDefinition<"files", 1, FilesTable, undefined> = def
       bytes({ max: FANOUT * HASH_BYTES, copy: true }),
       { maxReplyBytes: FANOUT * HASH_BYTES + REPLY_OVERHEAD },
     ),
-    chunk: request(6, 7, struct({ hash: bytes32, index: uint }), bytes({ max: CHUNK_BYTES }), {
+    chunk: request(6, 7, struct({ hash: bytes32, index: uint }), chunk, {
       maxReplyBytes: CHUNK_BYTES + REPLY_OVERHEAD,
     }),
   },

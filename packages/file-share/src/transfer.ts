@@ -4,6 +4,7 @@ import type { Clock } from "@heddle/p2p";
 
 import { FileShareError, HolderFault } from "./errors.ts";
 import type { FileShareLimits } from "./limits.ts";
+import { release } from "./loan.ts";
 import { PartFile } from "./part-file.ts";
 import type { FilesContext } from "./protocol.ts";
 import type { TokenBucket } from "./rate.ts";
@@ -305,7 +306,9 @@ export class Transfer {
     const chunk = await source.chunk(index, size, leaf);
     if (chunk === undefined) {
       if (source.asked.delete(index)) schedule.giveBack(index);
-    } else if (!part.has(index)) {
+    } else if (part.has(index)) {
+      release(chunk);
+    } else {
       source.bytes += size;
       await part.write(index, chunk);
     }
