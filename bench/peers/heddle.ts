@@ -70,6 +70,8 @@ async function answer(rw: MessageReadWriter): Promise<void> {
     if (message.code === Code.data) {
       messages += 1;
       bytes += message.payload.length;
+      // As the reader of go-ethereum, which has to, discards it.
+      message.release();
     } else if (message.code === Code.mark) {
       await rw.sendItems(Code.count, messages, bytes);
       messages = 0;

@@ -16,9 +16,11 @@ let drain: Drain | undefined;
  * @param view - a whole buffer that nobody else looks at; any other view, and a small one, is left alone
  */
 export function freeBuffer(view: Uint8Array): void {
-  const { buffer, length } = view;
-  if (length < LEAST_BYTES || length !== buffer.byteLength) return;
-  if (!(buffer instanceof ArrayBuffer)) return;
+  const { length } = view;
+  // First: asking a small view for its buffer makes one.
+  if (length < LEAST_BYTES) return;
+  const { buffer } = view;
+  if (length !== buffer.byteLength || !(buffer instanceof ArrayBuffer)) return;
   drain ??= createDrain();
   drain?.postMessage(0, [buffer]);
 }
