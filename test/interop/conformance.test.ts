@@ -39,8 +39,11 @@ describeGeth("conformance", () => {
     });
     await heddle.start();
     const [theirs, ours] = await Promise.all([
-      runConformance(geth.enode, OPTIONS),
-      runConformance(heddle.enode, OPTIONS),
+      runConformance(geth.enode, {
+        ...OPTIONS,
+        dial: (enode) => geth.lines.send({ do: "dial", enode }),
+      }),
+      runConformance(heddle.enode, { ...OPTIONS, dial: (enode) => heddle.dial(enode) }),
     ]);
     const failed = theirs.results.filter(({ verdict }) => verdict === "fail");
     expect(failed.map(({ name }) => name)).toEqual(FAILED_BY_GETH);
