@@ -1,6 +1,6 @@
 /**
  * Measures transfers between processes over loopback: `tsx bench/file-share/main.ts [--mib 1024] [--runs 3]
- * [--folder DIR]`.
+ * [--folder DIR] [--only throughput|pings|failures]`.
  *
  * With `--conditions=dist` after `tsc -b` it measures what is built.
  */
@@ -24,11 +24,15 @@ interface Place {
   readonly sha256: string;
 }
 
+/** Who shares the file, and who fetches it, connected to each other. */
+type Pair = readonly [holder: NodeProcess, reader: NodeProcess];
+
 const { values } = parseArgs({
   options: {
     mib: { type: "string", default: "1024" },
     runs: { type: "string", default: "3" },
     folder: { type: "string", default: tmpdir() },
+    only: { type: "string" },
   },
 });
 
@@ -106,49 +110,93 @@ async function processorMs(nodes: readonly NodeProcess[]): Promise<number> {
   return all.reduce((sum, { cpu }) => sum + (cpu.user + cpu.system) / 1_000, 0);
 }
 
-/** A raw stream and a transfer, in turn, on one connection. */
+/** What writing a file of the same size takes where nothing else is done. */
+async function measureDisk(place: Place): Promise<void> {
+  const path = join(place.root, "disk");
+  const block = crypto.getRandomValues(new Uint8Array(65_536));
+  const blocks = Array.from({ length: MIB / block.length }, () => block);
+  const handle = await open(path, "w");
+  const startedAt = performance.now();
+  for (let at = 0; at < place.bytes; at += MIB) await handle.writev(blocks, at);
+  await handle.datasync();
+  const ms = performance.now() - startedAt;
+  await handle.close();
+  await rm(path);
+  print("writing such a file to the disk, synced", `${mibPerSecond(place.bytes, ms)} MiB/s`);
+}
+
+interface Cost {
+  readonly ms: number;
+  /** Of both processes, in milliseconds. */
+  readonly cpu: number;
+}
+
+/** A raw stream, one whose reader releases what it read, and a transfer, in turn, on one connection. */
 async function measureThroughput(
   place: Place,
-  holder: NodeProcess,
+  [holder, reader]: Pair,
   runs: number,
-): Promise<NodeProcess> {
-  const reader = await startNode();
-  await reader.ask({ do: "dial", record: holder.record });
-  const both = [holder, reader];
-  const raw: { ms: number; cpu: number }[] = [];
-  const fetched: { ms: number; cpu: number }[] = [];
+): Promise<void> {
+  await measureDisk(place);
+  const costs: Record<"raw" | "released" | "fetched", Cost[]> = {
+    raw: [],
+    released: [],
+    fetched: [],
+  };
+  const measure = async (into: Cost[], work: () => Promise<number>): Promise<void> => {
+    const before = await processorMs([holder, reader]);
+    const ms = await work();
+    into.push({ ms, cpu: (await processorMs([holder, reader])) - before });
+  };
+  const readRaw = (releases: boolean) => (): Promise<number> =>
+    reader.ask<number>({ do: "raw", bytes: place.bytes, releases });
   let rss: readonly number[] = [];
   for (let run = 0; run < runs; run++) {
     const to = await emptyFolder(place);
-    const cpu = [await processorMs(both)];
-    const ms = await reader.ask<number>({ do: "raw", bytes: place.bytes });
-    cpu.push(await processorMs(both));
-    const from = [holder.record];
-    const result = await reader.ask<Fetched>({ do: "fetch", hash: place.hash, to, from });
-    cpu.push(await processorMs(both));
-    raw.push({ ms, cpu: (cpu[1] ?? 0) - (cpu[0] ?? 0) });
-    fetched.push({ ms: result.ms, cpu: (cpu[2] ?? 0) - (cpu[1] ?? 0) });
+    await measure(costs.raw, readRaw(false));
+    await measure(costs.released, readRaw(true));
+    let result: Fetched | undefined;
+    await measure(costs.fetched, async () => {
+      const from = [holder.record];
+      result = await reader.ask<Fetched>({ do: "fetch", hash: place.hash, to, from });
+      return result.ms;
+    });
+    if (result === undefined) throw new Error("nothing was fetched");
     rss = result.rss;
     await checkFile(place, result);
   }
-  const best = (times: readonly { ms: number }[]): number => Math.min(...times.map(({ ms }) => ms));
-  const [rawMs, fetchMs] = [median(raw.map(({ ms }) => ms)), median(fetched.map(({ ms }) => ms))];
-  const speed = (ms: number): string => mibPerSecond(place.bytes, ms);
-  print("raw `rw` stream, median (best)", `${speed(rawMs)} (${speed(best(raw))}) MiB/s`);
-  print("transfer to disk, median (best)", `${speed(fetchMs)} (${speed(best(fetched))}) MiB/s`);
-  const pairs = raw.map(({ ms }, i) => ms / (fetched[i]?.ms ?? Number.NaN));
-  const ratios = `${median(pairs).toFixed(2)} (${(best(raw) / best(fetched)).toFixed(2)})`;
-  print("transfer to raw, median of pairs (best to best)", ratios);
-  const work = median(raw.map(({ cpu }, i) => cpu / (fetched[i]?.cpu ?? Number.NaN)));
-  print("the same by processor time of both processes", work.toFixed(2));
+  printThroughput(place, costs);
   const [tenth, peak] = [rss[Math.floor(rss.length / 10)] ?? 0, Math.max(...rss)];
   const memory = `${inMib(tenth)}, ${inMib(peak)} at most, ${inMib(rss.at(-1) ?? 0)}`;
   print("reader's resident memory at 10 %, most, at the end (MiB)", memory);
-  return reader;
+}
+
+function printThroughput(
+  { bytes }: Place,
+  costs: Record<"raw" | "released" | "fetched", readonly Cost[]>,
+): void {
+  const times = (of: readonly Cost[]): number[] => of.map(({ ms }) => ms);
+  const show = (what: string, of: readonly Cost[]): void => {
+    const [mid, best] = [median(times(of)), Math.min(...times(of))];
+    print(what, `${mibPerSecond(bytes, mid)} (${mibPerSecond(bytes, best)}) MiB/s`);
+  };
+  show("raw `rw` stream, median (best)", costs.raw);
+  show("raw, its reader releasing what it read", costs.released);
+  show("transfer to disk, synced", costs.fetched);
+  for (const [what, base] of [
+    ["raw", costs.raw],
+    ["raw released", costs.released],
+  ] as const) {
+    const pairs = base.map(({ ms }, i) => ms / (costs.fetched[i]?.ms ?? Number.NaN));
+    const best = Math.min(...times(base)) / Math.min(...times(costs.fetched));
+    const work = median(base.map(({ cpu }, i) => cpu / (costs.fetched[i]?.cpu ?? Number.NaN)));
+    const ratios = `${median(pairs).toFixed(2)}, ${best.toFixed(2)}, ${work.toFixed(2)}`;
+    print(`transfer to ${what}: median of pairs, best to best, by processor time`, ratios);
+  }
 }
 
 /** Another protocol's round trips on the same connection: alone, beside a raw stream, beside a transfer. */
-async function measurePings(place: Place, holder: NodeProcess, reader: NodeProcess): Promise<void> {
+async function measurePings(place: Place, [holder, reader]: Pair): Promise<void> {
   const ping = (): Promise<number> => reader.ask<number>({ do: "ping" });
   const idle: number[] = [];
   for (let i = 0; i < 200; i++) idle.push(await ping());
@@ -159,7 +207,9 @@ async function measurePings(place: Place, holder: NodeProcess, reader: NodeProce
     await over;
     return times;
   };
-  const raw = await beside(reader.ask({ do: "raw", bytes: place.bytes }), { isOver: false });
+  const raw = await beside(reader.ask({ do: "raw", bytes: place.bytes, releases: true }), {
+    isOver: false,
+  });
   const to = await emptyFolder(place);
   const state = { isOver: false };
   // Afterwards only the disk is waited for.
@@ -230,11 +280,19 @@ async function main(): Promise<void> {
   console.log("| | |\n| --- | --- |");
   try {
     const [place, holder] = await prepare(root, bytes);
-    const reader = await measureThroughput(place, holder, Number(values.runs));
-    await measurePings(place, holder, reader);
-    await reader.kill();
-    await measureResume(place, holder);
-    await measureLostHolder(place, holder);
+    const isWanted = (part: string): boolean => (values.only ?? part) === part;
+    if (isWanted("throughput") || isWanted("pings")) {
+      const reader = await startNode();
+      await reader.ask({ do: "dial", record: holder.record });
+      const pair: Pair = [holder, reader];
+      if (isWanted("throughput")) await measureThroughput(place, pair, Number(values.runs));
+      if (isWanted("pings")) await measurePings(place, pair);
+      await reader.kill();
+    }
+    if (isWanted("failures")) {
+      await measureResume(place, holder);
+      await measureLostHolder(place, holder);
+    }
   } finally {
     await Promise.all(running.map((node) => node.kill()));
     await rm(root, { recursive: true, force: true });

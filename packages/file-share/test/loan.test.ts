@@ -75,8 +75,10 @@ test("memory of forgotten blocks is used again, but never while somebody looks a
     return chunk ?? new Uint8Array(0);
   };
   const isRead = (block: number, chunk: Uint8Array): boolean =>
-    Buffer.compare(bytes.subarray(block * BLOCK_BYTES, block * BLOCK_BYTES + CHUNK_BYTES), chunk) ===
-    0;
+    Buffer.compare(
+      bytes.subarray(block * BLOCK_BYTES, block * BLOCK_BYTES + CHUNK_BYTES),
+      chunk,
+    ) === 0;
   const lookedAt = await chunkOf(0);
   const memories = new Set<ArrayBufferLike>();
   for (let block = 1; block < BLOCKS; block++) {

@@ -21,14 +21,14 @@ export type Command =
       readonly to: string;
       readonly from: readonly string[];
     }
-  | { readonly do: "raw"; readonly bytes: number }
+  | { readonly do: "raw"; readonly bytes: number; readonly releases: boolean }
   | { readonly do: "ping" }
   | { readonly do: "facts" };
 
 const key = generateSecretKey();
 const rawStreams = new Map<Peer, MessageReadWriter>();
 const echoes = new Map<Peer, MessageReadWriter>();
-let rawAsked: { left: number; done: () => void } | undefined;
+let rawAsked: { left: number; releases: boolean; done: () => void } | undefined;
 
 /** A stream without anything but its bytes: what a transfer is compared with. */
 const raw: Protocol = {
@@ -48,6 +48,7 @@ const raw: Protocol = {
         }
       } else if (rawAsked !== undefined) {
         rawAsked.left -= message.payload.length;
+        if (rawAsked.releases) message.release();
         if (rawAsked.left <= 0) rawAsked.done();
       }
     }
@@ -104,12 +105,12 @@ async function obey(command: Command): Promise<unknown> {
     case "fetch":
       return fetchFile(command);
     case "raw":
-      return receiveRaw(command.bytes);
+      return receiveRaw(command.bytes, command.releases);
     case "ping":
       return pingOnce();
     case "facts":
       return {
-        rss: process.memoryUsage().rss,
+        rss: process.memoryUsage.rss(),
         cpu: process.cpuUsage(),
         sentBytes: share.sentBytes,
         counters: share.searchCounters,
@@ -139,7 +140,7 @@ async function fetchFile(command: Extract<Command, { do: "fetch" }>): Promise<un
       const done = Math.floor((100 * progress.doneBytes) / progress.size);
       if (done === lastTold) return;
       lastTold = done;
-      rss.push(process.memoryUsage().rss);
+      rss.push(process.memoryUsage.rss());
       process.send?.({ progress });
     },
   });
@@ -152,13 +153,13 @@ async function fetchFile(command: Extract<Command, { do: "fetch" }>): Promise<un
   };
 }
 
-async function receiveRaw(bytes: number): Promise<number> {
+async function receiveRaw(bytes: number, releases: boolean): Promise<number> {
   const [rw] = rawStreams.values();
   const asked = Buffer.alloc(8);
   asked.writeDoubleBE(bytes);
   const startedAt = performance.now();
   await new Promise<void>((resolve, reject) => {
-    rawAsked = { left: bytes, done: resolve };
+    rawAsked = { left: bytes, releases, done: resolve };
     rw?.sendEncoded(0, new Uint8Array(asked)).catch(reject);
   });
   return performance.now() - startedAt;
