@@ -89,12 +89,12 @@ class NullCodec implements MessageCodec {
 }
 
 /** Both sides say who they are, and are believed. */
-const nullUpgrade: SessionUpgrade = (stream, { secretKey, signal }) =>
+const nullUpgrade: SessionUpgrade = (stream, { secretKey, nodeId, signal }) =>
   new Promise((resolve, reject) => {
     const codec = new NullCodec();
     let received = new Uint8Array(0);
     const fail = (): void => reject(new Error("the stream ended before the id had come"));
-    stream.write(nodeIdOf(secretKey));
+    stream.write(nodeId ?? nodeIdOf(secretKey));
     stream.open({
       data(chunk) {
         received = Uint8Array.of(...received, ...chunk);
