@@ -12,7 +12,7 @@ import { messageCost } from "./inbox.ts";
 import type { Message } from "./message.ts";
 import { OutQueue } from "./outbox.ts";
 import type { Outgoing } from "./outbox.ts";
-import type { MessageReadWriter, Protocol, ReadOptions } from "./protocol.ts";
+import type { MessageReadWriter, Protocol, ReadOptions, SendOptions } from "./protocol.ts";
 import type { ReceiveWindow } from "./window.ts";
 
 /** The largest payload that can be sent, in bytes: RLPx sizes have 24 bits. */
@@ -33,6 +33,7 @@ export interface ChannelOwner {
   sent(channel: Channel, code: number, payload: Uint8Array): void;
 }
 
+const KEEP: SendOptions = {};
 const ACCEPTED: Promise<void> = Promise.resolve();
 
 /** One shared protocol on one connection: its inbox, its outgoing queue and the `rw` of its `run`. */
@@ -100,7 +101,11 @@ export class Channel implements MessageReadWriter {
     return this.sendEncoded(code, encodeRlp(items));
   }
 
-  sendEncoded(code: number, payload: Uint8Array): Promise<void> {
+  sendEncoded(
+    code: number,
+    payload: Uint8Array,
+    { release = false }: SendOptions = KEEP,
+  ): Promise<void> {
     const refusal = this.#refuse(code, payload);
     if (refusal !== undefined) return this.#failed(refusal);
     if (this.#error !== undefined) return this.#failed(this.#error);
@@ -111,12 +116,12 @@ export class Channel implements MessageReadWriter {
       this.queue.cost < this.#limits.highWaterMark &&
       payload.length < this.#limits.highWaterMark
     ) {
-      this.#owner.enqueue(this, { msgId, payload });
+      this.#owner.enqueue(this, { msgId, payload, release });
       return ACCEPTED;
     }
     const accepted = new Promise<void>((resolve, reject) => {
       const failed = (error: Error): void => reject(this.#sendError(code, error));
-      this.#owner.enqueue(this, { msgId, payload, accepted: resolve, failed });
+      this.#owner.enqueue(this, { msgId, payload, release, accepted: resolve, failed });
     });
     // The connection's end must not bring down a process that did not await this send.
     accepted.catch(() => undefined);

@@ -1,3 +1,5 @@
+import { freeWholeBuffer } from "@heddle/rlpx";
+
 import type { Clock } from "./clock.ts";
 import { DisconnectReason } from "./disconnect.ts";
 import { TimeoutError } from "./errors.ts";
@@ -167,7 +169,7 @@ export class Connection {
   /** Queues a base message; it leaves before everything else. */
   sendBase(msgId: number, payload: Uint8Array): void {
     if (this.#state !== "open") return;
-    this.outbox.pushBase({ msgId, payload });
+    this.outbox.pushBase({ msgId, payload, release: false });
     this.scheduleFlush();
   }
 
@@ -308,6 +310,7 @@ export class Connection {
         item.failed(error);
         continue;
       }
+      if (item.release) freeWholeBuffer(item.payload);
       item.accepted?.();
     }
     return codec.pendingBytes > 0;

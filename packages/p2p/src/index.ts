@@ -61,6 +61,7 @@ export type {
   Protocol,
   ProtocolHandle,
   ReadOptions,
+  SendOptions,
 } from "./protocol.ts";
 export { createRlpxUpgrade, rlpxUpgrade } from "./rlpx-session.ts";
 export { Server } from "./server.ts";

@@ -4,6 +4,8 @@ import { messageCost } from "./inbox.ts";
 export interface Outgoing {
   readonly msgId: number;
   readonly payload: Uint8Array;
+  /** Whether the payload's memory is freed when it has left. */
+  readonly release: boolean;
   readonly accepted?: () => void;
   readonly failed?: (error: Error) => void;
 }

@@ -47,10 +47,19 @@ export interface MessageReadWriter extends AsyncIterable<Message, undefined> {
   sendItems(code: number, ...items: readonly RlpInput[]): Promise<void>;
 
   /** Sends RLP that is encoded already. The bytes belong to the connection afterwards. */
-  sendEncoded(code: number, payload: Uint8Array): Promise<void>;
+  sendEncoded(code: number, payload: Uint8Array, options?: SendOptions): Promise<void>;
 
   /** Publishes what companions reach through {@link Peer.protocol}; once per connection. */
   provide(context: unknown): void;
+}
+
+/** How an encoded message is sent. */
+export interface SendOptions {
+  /**
+   * Frees the memory behind the payload, all of its `ArrayBuffer`, as soon as the message is sealed: for bytes that
+   * were made for this message alone. What is not freed is left to the garbage collector.
+   */
+  readonly release?: boolean;
 }
 
 /** Readable facts about a live connection, as `admin_peers` shows them. */

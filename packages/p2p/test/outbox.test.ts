@@ -5,7 +5,11 @@ import { MESSAGE_OVERHEAD, messageCost } from "../src/inbox.ts";
 import { Outbox, OutQueue, QUANTUM } from "../src/outbox.ts";
 import type { Outgoing } from "../src/outbox.ts";
 
-const item = (msgId: number, size = 0): Outgoing => ({ msgId, payload: new Uint8Array(size) });
+const item = (msgId: number, size = 0): Outgoing => ({
+  msgId,
+  payload: new Uint8Array(size),
+  release: false,
+});
 
 /** Everything that may leave, in the order it does. */
 function drain(outbox: Outbox): Outgoing[] {

@@ -153,6 +153,20 @@ describe("rw", () => {
     expect(message.decode()).toEqual([Uint8Array.of(1), Uint8Array.of(2)]);
   });
 
+  test("sendEncoded() frees the memory of what it was given for good, once it is sealed, and of nothing else", async () => {
+    const { nearRun, farRun } = await connectScripted();
+    const [kept, given] = [new Uint8Array(10_000).fill(1), new Uint8Array(20_000).fill(1)];
+    const part = given.subarray(5_000);
+    void nearRun.rw.sendEncoded(0, kept);
+    void nearRun.rw.sendEncoded(0, part, { release: true });
+    expect(part.length).toBe(15_000);
+    for (const size of [10_000, 15_000]) {
+      const { payload } = await within("a message", farRun.rw.read());
+      expect(payload).toEqual(new Uint8Array(size).fill(1));
+    }
+    expect([kept.length, part.length, given.length]).toEqual([10_000, 0, 0]);
+  });
+
   test("carries payloads from nothing to the most a frame can hold, and refuses one byte more", async () => {
     const { nearRun, farRun } = await connectScripted();
     for (const size of [0, 1, 1024, MAX_MESSAGE_SIZE]) {

@@ -4,6 +4,7 @@ import type { Clock, Message, MessageReadWriter, Peer } from "@heddle/p2p";
 import { Envelope } from "./envelope.ts";
 import { HandlerError, isEnd } from "./errors.ts";
 import { badPayload, handlerFault, unexpectedCode } from "./faults.ts";
+import { ENCODED } from "./plan.ts";
 import type { AnyHandler, NotifyKind, Plan, RequestKind } from "./plan.ts";
 import { Requests } from "./requests.ts";
 import { ConnectionCounters, createContext } from "./runtime-context.ts";
@@ -230,7 +231,7 @@ export class TypedConnection {
       return Promise.reject(new HandlerError(kind.request, errorWithin(error, kind.replyName)));
     }
     this.#counters.ofRequest(kind).served += 1;
-    return this.#rw.sendEncoded(kind.replyCode, payload);
+    return this.#rw.sendEncoded(kind.replyCode, payload, ENCODED);
   }
 
   readonly #served = (): void => this.#finish(false);

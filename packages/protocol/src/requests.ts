@@ -8,6 +8,7 @@ import { Envelope, sealRequest } from "./envelope.ts";
 import { BadReply, PeerGone, RequestTimeout } from "./errors.ts";
 import { checkReplyBytes, checkTimeout } from "./messages.ts";
 import { badPayload } from "./faults.ts";
+import { ENCODED } from "./plan.ts";
 import type { RequestKind } from "./plan.ts";
 import { errorWithin } from "./schema/errors.ts";
 import type { RequestCounters } from "./stats.ts";
@@ -160,7 +161,7 @@ export class Requests {
       pending.release = () => signal.removeEventListener("abort", cancel);
     }
     this.#options.countersOf(kind).sent += 1;
-    this.#options.rw.sendEncoded(kind.code, payload).catch((error: unknown) => {
+    this.#options.rw.sendEncoded(kind.code, payload, ENCODED).catch((error: unknown) => {
       if (!this.#pending.has(pending.key)) return;
       const isGone = error instanceof DisconnectedError;
       this.#settle(pending);

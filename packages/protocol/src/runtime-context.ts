@@ -1,6 +1,7 @@
 import type { MessageReadWriter, Peer } from "@heddle/p2p";
 
 import type { CallOptions } from "./context.ts";
+import { ENCODED } from "./plan.ts";
 import type { NotifyKind, Plan, RequestKind } from "./plan.ts";
 import type { Requests } from "./requests.ts";
 import { errorWithin } from "./schema/errors.ts";
@@ -97,7 +98,7 @@ function sendNotify(
     throw errorWithin(error, kind.name);
   }
   counters.ofNotify(kind).sent += 1;
-  const sent = rw.sendEncoded(kind.code, payload);
+  const sent = rw.sendEncoded(kind.code, payload, ENCODED);
   // A send that nobody awaits must not bring the process down when the connection ends.
   sent.catch(ignore);
   return sent;

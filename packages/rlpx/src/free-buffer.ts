@@ -20,7 +20,20 @@ export function freeBuffer(view: Uint8Array): void {
   // First: asking a small view for its buffer makes one.
   if (length < LEAST_BYTES) return;
   const { buffer } = view;
-  if (length !== buffer.byteLength || !(buffer instanceof ArrayBuffer)) return;
+  if (length === buffer.byteLength) drop(buffer);
+}
+
+/**
+ * As {@link freeBuffer}, for a view of a part: what else is in the buffer is freed with it.
+ *
+ * @param view - of a buffer that nobody else looks at any part of
+ */
+export function freeWholeBuffer(view: Uint8Array): void {
+  if (view.length >= LEAST_BYTES) drop(view.buffer);
+}
+
+function drop(buffer: ArrayBufferLike): void {
+  if (!(buffer instanceof ArrayBuffer)) return;
   drain ??= createDrain();
   drain?.postMessage(0, [buffer]);
 }

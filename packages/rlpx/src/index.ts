@@ -5,7 +5,7 @@ export {
   type LocalErrorCode,
   type RemoteErrorCode,
 } from "./errors.ts";
-export { freeBuffer } from "./free-buffer.ts";
+export { freeBuffer, freeWholeBuffer } from "./free-buffer.ts";
 export { FrameReader, type FrameSecrets } from "./frame.ts";
 export { Initiator, MAX_HANDSHAKE_SIZE, Recipient, type HandshakeOptions } from "./handshake.ts";
 export {

@@ -1,6 +1,6 @@
 import { afterEach, expect, test, vi } from "vitest";
 
-import { freeBuffer } from "../src/free-buffer.ts";
+import { freeBuffer, freeWholeBuffer } from "../src/free-buffer.ts";
 
 afterEach(() => {
   vi.unstubAllGlobals();
@@ -25,6 +25,14 @@ test("small buffers, and views of a part, are left alone: others may look at the
     expect(view.at(-1)).toBe(7);
   }
   expect(whole.length).toBe(16_384);
+});
+
+test("a buffer is freed by a part of it where that is asked for, if the part is large", () => {
+  const whole = new Uint8Array(16_384).fill(7);
+  freeWholeBuffer(whole.subarray(0, 4095));
+  expect(whole.length).toBe(16_384);
+  freeWholeBuffer(whole.subarray(100, 5000));
+  expect(whole.length).toBe(0);
 });
 
 test("memory that was freed does not pile up until the collector runs", () => {

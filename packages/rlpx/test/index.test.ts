@@ -20,6 +20,7 @@ test("the package exports these names and no others", () => {
     "decompress",
     "deriveSecrets",
     "freeBuffer",
+    "freeWholeBuffer",
     "openHandshake",
     "sealHandshake",
     "uncompressedLength",

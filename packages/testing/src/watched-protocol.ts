@@ -7,6 +7,7 @@ import type {
   Protocol,
   ReadOptions,
   Server,
+  SendOptions,
 } from "@heddle/p2p";
 
 /** One `run` of a watched protocol. */
@@ -100,8 +101,8 @@ class WatchedReadWriter implements MessageReadWriter {
     return this.#watch(this.#rw.sendItems(code, ...items));
   }
 
-  sendEncoded(code: number, payload: Uint8Array): Promise<void> {
-    return this.#watch(this.#rw.sendEncoded(code, payload));
+  sendEncoded(code: number, payload: Uint8Array, options?: SendOptions): Promise<void> {
+    return this.#watch(this.#rw.sendEncoded(code, payload, options));
   }
 
   provide(context: unknown): void {
