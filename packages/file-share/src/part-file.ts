@@ -6,6 +6,7 @@ import type { Clock } from "@heddle/p2p";
 
 import { Bitmap } from "./bitmap.ts";
 import { readFully } from "./content.ts";
+import { DirectFile } from "./direct-file.ts";
 import { fileError, FileShareError } from "./errors.ts";
 import { formatHash } from "./hash.ts";
 import { release } from "./loan.ts";
@@ -14,6 +15,9 @@ import type { TreeShape } from "./tree.ts";
 
 /** Written data is handed to the disk in steps of this size, so that the end has little left to wait for. */
 const SYNC_BYTES = 32 * 1024 * 1024;
+
+/** A smaller file is left to the page cache: it is on disk before that has grown. */
+const LEAST_DIRECT_BYTES = SYNC_BYTES;
 
 /** As soon as so many chunks are there, they are written. */
 const READY_CHUNKS = 4;
@@ -51,6 +55,7 @@ export class PartFile {
   readonly #bitsPath: string;
   readonly #data: FileHandle;
   readonly #bits: FileHandle;
+  readonly #direct: DirectFile | undefined;
   readonly #options: PartFileOptions;
   readonly #have: Bitmap;
   /** Chunks that are accepted and not on disk yet. */
@@ -65,7 +70,7 @@ export class PartFile {
   private constructor(
     shape: TreeShape,
     paths: { folder: string; path: string; bitsPath: string },
-    handles: { data: FileHandle; bits: FileHandle },
+    handles: { data: FileHandle; bits: FileHandle; direct: DirectFile | undefined },
     options: PartFileOptions,
   ) {
     this.#options = options;
@@ -75,6 +80,7 @@ export class PartFile {
     this.#bitsPath = paths.bitsPath;
     this.#data = handles.data;
     this.#bits = handles.bits;
+    this.#direct = handles.direct;
     this.#have = new Bitmap(shape.chunks);
   }
 
@@ -92,12 +98,15 @@ export class PartFile {
   ): Promise<PartFile> {
     const path = join(folder, `.${formatHash(hash)}.part`);
     const bitsPath = join(folder, `.${formatHash(hash)}.have`);
-    const handles: FileHandle[] = [];
+    const handles: { close(): Promise<void> }[] = [];
     try {
       await dropFinished(path);
       const data = await openRegular(path, handles);
       const bits = await openRegular(bitsPath, handles);
-      const part = new PartFile(shape, { folder, path, bitsPath }, { data, bits }, options);
+      const direct =
+        shape.size < LEAST_DIRECT_BYTES ? undefined : await DirectFile.open(path, data);
+      if (direct !== undefined) handles.push(direct);
+      const part = new PartFile(shape, { folder, path, bitsPath }, { data, bits, direct }, options);
       await part.#load();
       return part;
     } catch (cause) {
@@ -182,7 +191,7 @@ export class PartFile {
   async close(): Promise<void> {
     // Told by `write` or `finish` already, or of no use: the next attempt asks for those chunks again.
     await this.#settle().catch(() => undefined);
-    await Promise.all([this.#data.close(), this.#bits.close()]);
+    await Promise.all([this.#data.close(), this.#bits.close(), this.#direct?.close()]);
   }
 
   async #load(): Promise<void> {
@@ -257,11 +266,13 @@ export class PartFile {
   async #writeBatch(batch: readonly (readonly [number, Uint8Array])[]): Promise<void> {
     const [first] = batch;
     let chunks = batch.map(([, chunk]) => chunk);
-    for (let place = (first?.[0] ?? 0) * CHUNK_BYTES; chunks.length > 0;) {
-      const { bytesWritten } = await this.#data.writev(chunks, place);
-      place += bytesWritten;
-      chunks = dropBytes(chunks, bytesWritten);
-    }
+    let place = (first?.[0] ?? 0) * CHUNK_BYTES;
+    const advance = (bytes: number): void => {
+      place += bytes;
+      chunks = dropBytes(chunks, bytes);
+    };
+    if (this.#direct !== undefined) advance(await this.#direct.write(chunks, place));
+    while (chunks.length > 0) advance((await this.#data.writev(chunks, place)).bytesWritten);
   }
 
   #fail(cause: unknown): void {
@@ -325,7 +336,10 @@ function dropBytes(chunks: readonly Uint8Array[], count: number): Uint8Array[] {
   });
 }
 
-async function openRegular(path: string, handles: FileHandle[]): Promise<FileHandle> {
+async function openRegular(
+  path: string,
+  handles: { close(): Promise<void> }[],
+): Promise<FileHandle> {
   const handle = await open(path, OPEN_FLAGS | constants.O_NONBLOCK, 0o666);
   handles.push(handle);
   if ((await handle.stat()).isFile()) return handle;
