@@ -1,4 +1,4 @@
-import { Message } from "@heddle/p2p";
+import { releaseMessage } from "@heddle/protocol";
 
 const owners = new WeakMap<Uint8Array, () => void>();
 
@@ -32,7 +32,5 @@ const MAX_AROUND = 64;
  * @param view - of a message of its own, that nobody looks at any more; its length may be 0 afterwards
  */
 export function release(view: Uint8Array): void {
-  const { buffer, length } = view;
-  if (buffer.byteLength - length > MAX_AROUND) return;
-  new Message(0, new Uint8Array(buffer)).release();
+  if (view.buffer.byteLength - view.length <= MAX_AROUND) releaseMessage(view);
 }

@@ -50,7 +50,7 @@ export type { LogFields, Logger, LogLevel } from "./logger.ts";
 export type { Maintained, MaintainStatus } from "./maintain.ts";
 export { MemoryNetwork, memoryStreamPair } from "./memory.ts";
 export type { MemoryLink } from "./memory.ts";
-export { Message } from "./message.ts";
+export { Message, releaseMessage } from "./message.ts";
 export type { Decoder } from "./message.ts";
 export { OPENMETRICS_CONTENT_TYPE, renderOpenMetrics } from "./openmetrics.ts";
 export type { MetricFamily, MetricSample } from "./openmetrics.ts";

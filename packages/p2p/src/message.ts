@@ -1,6 +1,6 @@
 import { decodeRlp, RlpError } from "@heddle/identity";
 import type { RlpValue } from "@heddle/identity";
-import { freeBuffer } from "@heddle/rlpx";
+import { freeBuffer, freeWholeBuffer } from "@heddle/rlpx";
 
 import { RemoteProtocolError } from "./errors.ts";
 
@@ -43,7 +43,8 @@ export class Message {
   /**
    * Decodes the payload: to plain byte strings and lists, or through `decoder` to what it makes of it.
    *
-   * May be called any number of times. Byte strings are views into {@link Message.payload}.
+   * May be called any number of times. Without a decoder byte strings are copies; those of a schema are views into
+   * {@link Message.payload}.
    *
    * @throws {@link RemoteProtocolError} `ERR_P2P_BAD_PAYLOAD`; thrown out of `run`, it ends the
    *   connection with 0x02
@@ -62,4 +63,13 @@ export class Message {
       );
     }
   }
+}
+
+/**
+ * As {@link Message.release}, by a part of the payload: for who has only what was decoded from it.
+ *
+ * @param part - a view into the payload of a message that nobody looks at any more
+ */
+export function releaseMessage(part: Uint8Array): void {
+  freeWholeBuffer(part);
 }

@@ -75,8 +75,9 @@ class TcpStream implements ByteStream {
     this.remoteAddress = addressOf(socket.remoteAddress, socket.remotePort);
     this.localAddress = addressOf(socket.localAddress, socket.localPort);
     socket.pause();
-    socket.on("data", (chunk: Uint8Array) => {
-      this.#handlers?.data(chunk);
+    socket.on("data", (chunk: Buffer) => {
+      // Plain, since a slice of a Buffer is no copy.
+      this.#handlers?.data(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length));
       freeBuffer(chunk);
     });
     socket.on("drain", () => this.#handlers?.drain());

@@ -44,6 +44,7 @@ test("the package exports these names and no others", () => {
     "matchCapabilities",
     "memoryStreamPair",
     "pinoLogger",
+    "releaseMessage",
     "renderOpenMetrics",
     "rlpxUpgrade",
     "silentLogger",

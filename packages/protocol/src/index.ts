@@ -1,4 +1,4 @@
-export { Disconnect, DisconnectReason, UselessPeer } from "@heddle/p2p";
+export { Disconnect, DisconnectReason, releaseMessage, UselessPeer } from "@heddle/p2p";
 export { codeTable } from "./code-table.ts";
 export type { CodeRow } from "./code-table.ts";
 export type {

@@ -37,6 +37,7 @@ test("the package exports these names", () => {
       "mapped",
       "notify",
       "optional",
+      "releaseMessage",
       "request",
       "struct",
       "text",

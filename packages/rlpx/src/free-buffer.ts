@@ -35,7 +35,11 @@ export function freeWholeBuffer(view: Uint8Array): void {
 function drop(buffer: ArrayBufferLike): void {
   if (!(buffer instanceof ArrayBuffer)) return;
   drain ??= createDrain();
-  drain?.postMessage(0, [buffer]);
+  try {
+    drain?.postMessage(0, [buffer]);
+  } catch {
+    // Pools and the memory of WebAssembly are not to be given away: they stay.
+  }
 }
 
 function createDrain(): Drain | undefined {

@@ -1,3 +1,5 @@
+import { markAsUntransferable } from "node:worker_threads";
+
 import { afterEach, expect, test, vi } from "vitest";
 
 import { freeBuffer, freeWholeBuffer } from "../src/free-buffer.ts";
@@ -33,6 +35,13 @@ test("a buffer is freed by a part of it where that is asked for, if the part is 
   expect(whole.length).toBe(16_384);
   freeWholeBuffer(whole.subarray(100, 5000));
   expect(whole.length).toBe(0);
+});
+
+test("memory that cannot be given away stays", () => {
+  const pool = new Uint8Array(8192).fill(7);
+  markAsUntransferable(pool.buffer);
+  freeBuffer(pool);
+  expect(pool[8191]).toBe(7);
 });
 
 test("memory that was freed does not pile up until the collector runs", () => {

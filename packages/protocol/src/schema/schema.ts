@@ -40,7 +40,7 @@ export interface Schema<T> {
    */
   decode(payload: Uint8Array): T;
   /**
-   * Encodes a value, into bytes that the caller owns.
+   * Encodes a value, into bytes that the caller owns: the typed layer frees them once they are sealed.
    *
    * @throws SchemaValueError for a value that does not fit, with its path
    */
