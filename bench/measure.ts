@@ -10,6 +10,14 @@ export interface Sample {
   readonly serveUs: number;
 }
 
+/** A sample, and when it was counted: what happened between the spans only prepared. */
+export interface TimedSample extends Sample {
+  readonly spans: readonly Span[];
+}
+
+/** From when to when, in microseconds of the machine's monotonic clock, as V8's profiles give them. */
+export type Span = readonly [from: number, to: number];
+
 const PREPARE_TIMEOUT_MS = 120_000;
 /** Longer than any batch of handshakes takes. */
 const NO_END_MS = 600_000;
@@ -20,17 +28,20 @@ export async function measure(
   work: Work,
   effort: Effort,
   ms: number = effort.ms,
-): Promise<Sample> {
+): Promise<TimedSample> {
   if (work.kind === "handshake") return measureHandshakes(pair, work, effort, ms, Infinity);
   await pair.connect(work.channels ?? 1);
   const before = await pair.cpu();
+  const from = nowUs();
   const done = await pair.tell(work.command(ms), ms * 10 + 20_000);
+  const span: Span = [from, nowUs()];
   const after = await pair.cpu();
   if (done.count === 0) throw new Error("nothing was done");
   return {
     figure: done.count / done.seconds,
     driveUs: (after.driveUs - before.driveUs) / done.count,
     serveUs: (after.serveUs - before.serveUs) / done.count,
+    spans: [span],
   };
 }
 
@@ -54,12 +65,15 @@ async function measureHandshakes(
   { clients }: Effort,
   ms: number,
   enough: number,
-): Promise<Sample> {
+): Promise<TimedSample> {
   let [count, seconds, driveUs, serveUs] = [0, 0, 0, 0];
+  const spans: Span[] = [];
   while (seconds * 1000 < ms && count < enough) {
     await prepareClients(pair, clients);
     const before = await pair.cpu();
+    const from = nowUs();
     const done = await pair.tell(work.command(Math.min(NO_END_MS, ms)), PREPARE_TIMEOUT_MS);
+    spans.push([from, nowUs()]);
     const after = await pair.cpu();
     await pair.tell({ do: "release" }, PREPARE_TIMEOUT_MS);
     if (done.count === 0) throw new Error("nothing was done");
@@ -68,7 +82,7 @@ async function measureHandshakes(
     driveUs += after.driveUs - before.driveUs;
     serveUs += after.serveUs - before.serveUs;
   }
-  return { figure: count / seconds, driveUs: driveUs / count, serveUs: serveUs / count };
+  return { figure: count / seconds, driveUs: driveUs / count, serveUs: serveUs / count, spans };
 }
 
 /** KiB by which the serving process grows for each idle peer, in processes of its own. */
@@ -81,6 +95,8 @@ export async function measureIdle(stack: Stack, work: Work, effort: Effort): Pro
   const after = await pair.servingKiB();
   return { figure: (after - before) / count, driveUs: 0, serveUs: 0 };
 }
+
+const nowUs = (): number => Number(process.hrtime.bigint() / 1000n);
 
 /** Connects that many more clients and leaves them alone. */
 export async function holdMore(pair: ProcessPair, clients: number): Promise<void> {

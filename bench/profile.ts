@@ -45,18 +45,18 @@ export async function profileWork(stack: Stack, work: Work, effort: Effort): Pro
     serve: join(PROFILE_DIR, `${stack.name}-serve-${work.name}.cpuprofile`),
   };
   await pair.startProfile();
-  await measure(pair, work, effort, effort.ms * effort.rounds);
+  const { spans } = await measure(pair, work, effort, effort.ms * effort.rounds);
   await pair.stopProfile(files);
   return [
     {
       title: `${stack.name} drive`,
       ns: median(samples.map(({ driveUs }) => driveUs)) * 1000,
-      spent: sumUp(await readProfile(files.drive)),
+      spent: sumUp(await readProfile(files.drive), spans),
     },
     {
       title: `${stack.name} serve`,
       ns: median(samples.map(({ serveUs }) => serveUs)) * 1000,
-      spent: sumUp(await readProfile(files.serve)),
+      spent: sumUp(await readProfile(files.serve), spans),
     },
   ];
 }

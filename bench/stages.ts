@@ -1,3 +1,5 @@
+import type { Span } from "./measure.ts";
+
 /** A place where time goes, in the order of the table: from the wire up. */
 export const STAGES = [
   "socket",
@@ -30,6 +32,8 @@ export interface CpuProfile {
   }[];
   /** Ids of the nodes that were on top. */
   readonly samples: readonly number[];
+  /** When it began, in microseconds of the machine's monotonic clock. */
+  readonly startTime: number;
   /** Microseconds before each sample. */
   readonly timeDeltas: readonly number[];
 }
@@ -74,21 +78,27 @@ export function stageOf(functionName: string, url: string): Stage | undefined {
   return PSEUDO[functionName] ?? FILES.find(([pattern]) => pattern.test(url))?.[1];
 }
 
-/** Sums a profile up; built-in functions count for the file that calls them. */
-export function sumUp(profile: CpuProfile): Spent {
+/** Sums up what a profile saw within the spans; built-in functions count for the file that calls them. */
+export function sumUp(profile: CpuProfile, spans: readonly Span[]): Spent {
   const places = placeNodes(profile);
   const stages = new Map<Stage, number>();
   const functions = new Map<string, number>();
   let totalUs = 0;
+  let now = profile.startTime;
   for (const [at, id] of profile.samples.entries()) {
     const us = profile.timeDeltas[at] ?? 0;
+    now += us;
     const place = places.get(id);
-    if (place === undefined) continue;
+    if (place === undefined || !isWithin(now, spans)) continue;
     totalUs += us;
     stages.set(place.stage, (stages.get(place.stage) ?? 0) + us);
     functions.set(place.label, (functions.get(place.label) ?? 0) + us);
   }
   return { totalUs, stages, functions };
+}
+
+function isWithin(us: number, spans: readonly Span[]): boolean {
+  return spans.some(([from, to]) => from <= us && us <= to);
 }
 
 interface Place {

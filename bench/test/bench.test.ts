@@ -154,13 +154,13 @@ describe("the result as JSON", () => {
 });
 
 describe("profiles", () => {
-  test("time goes to the stage of the file, built-in functions to their caller's, idleness to none", () => {
+  test("time goes to the stage of the file, built-in functions to their caller's, idleness and what was not counted to none", () => {
     const node = (id: number, functionName: string, url: string, children: number[] = []) => ({
       id,
       callFrame: { functionName, url },
       children,
     });
-    const spent = sumUp({
+    const profile = {
       nodes: [
         node(1, "(root)", "", [2, 4, 5]),
         node(2, "decompress", "file:///x/rlpx/dist/snappy.js", [3]),
@@ -168,9 +168,14 @@ describe("profiles", () => {
         node(4, "(idle)", ""),
         node(5, "(garbage collector)", ""),
       ],
-      samples: [2, 3, 4, 5],
-      timeDeltas: [10, 20, 1_000, 5],
-    });
+      startTime: 5_000,
+      samples: [2, 3, 4, 5, 2],
+      timeDeltas: [10, 20, 1_000, 5, 40],
+    };
+    const spent = sumUp(profile, [
+      [5_000, 5_030],
+      [6_035, 6_040],
+    ]);
     expect(spent.totalUs).toBe(35);
     expect([...spent.stages]).toEqual([
       ["Snappy", 30],
