@@ -1,9 +1,14 @@
-const HEX_DIGITS: readonly number[] = Array.from("0123456789abcdef", (digit) =>
-  digit.charCodeAt(0),
+const HEX_PAIRS: readonly string[] = Array.from({ length: 256 }, (_, byte) =>
+  byte.toString(16).padStart(2, "0"),
 );
-/** Bytes written at once: their digits are the arguments of one call. */
-const HEX_PIECE = 1024;
-const HEX = /^(?:[0-9a-fA-F]{2})*$/;
+
+/** What a character is worth as a hexadecimal digit; -1 for one that is none. */
+const HEX_VALUES: Int8Array = new Int8Array(128).fill(-1);
+for (let value = 0; value < 16; value++) {
+  const digit = value.toString(16);
+  HEX_VALUES[digit.charCodeAt(0)] = value;
+  HEX_VALUES[digit.toUpperCase().charCodeAt(0)] = value;
+}
 
 /**
  * Compares two byte strings for equality in time that depends on their lengths only.
@@ -19,21 +24,12 @@ export function bytesEqual(a: Uint8Array, b: Uint8Array): boolean {
 
 /** Writes bytes as lower-case hexadecimal, without a prefix. */
 export function toHex(bytes: Uint8Array): string {
-  if (bytes.length <= HEX_PIECE) return hexOf(bytes);
-  const pieces: string[] = [];
-  for (let at = 0; at < bytes.length; at += HEX_PIECE) {
-    pieces.push(hexOf(bytes.subarray(at, at + HEX_PIECE)));
+  // Node's own writes a node id, the key of many a table, in a third of the time and of the memory.
+  if (typeof Buffer === "function") {
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex");
   }
   // Joined, not added up: a sum of strings stays a chain of its parts for as long as it lives.
-  return pieces.join("");
-}
-
-function hexOf(bytes: Uint8Array): string {
-  const digits: number[] = [];
-  for (const byte of bytes) {
-    digits.push(HEX_DIGITS[byte >> 4] ?? 0, HEX_DIGITS[byte & 15] ?? 0);
-  }
-  return String.fromCharCode(...digits);
+  return Array.from(bytes, (byte) => HEX_PAIRS[byte]).join("");
 }
 
 /**
@@ -43,13 +39,19 @@ function hexOf(bytes: Uint8Array): string {
  * since it may be a secret key
  */
 export function fromHex(hex: string): Uint8Array {
-  if (typeof hex !== "string" || !HEX.test(hex)) {
-    throw new TypeError("expected whole bytes in hexadecimal without a prefix");
-  }
+  if (typeof hex !== "string" || hex.length % 2 !== 0) throw notHex();
   const bytes = new Uint8Array(hex.length / 2);
-  for (let i = 0; i < bytes.length; i++)
-    bytes[i] = Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16);
+  for (let i = 0; i < bytes.length; i++) {
+    const high = HEX_VALUES[hex.charCodeAt(2 * i)] ?? -1;
+    const low = HEX_VALUES[hex.charCodeAt(2 * i + 1)] ?? -1;
+    if (high < 0 || low < 0) throw notHex();
+    bytes[i] = (high << 4) | low;
+  }
   return bytes;
+}
+
+function notHex(): TypeError {
+  return new TypeError("expected whole bytes in hexadecimal without a prefix");
 }
 
 /** Joins byte strings into a new one. */

@@ -67,16 +67,22 @@ export function formatEnode(enode: Enode): string {
   const address = name.includes(":") ? `[${name}]` : name;
   const ports = [tcpPort, udpPort].map((port) => readPort(String(port)));
   const query = ports[0] === ports[1] ? "" : `?discport=${ports[1]}`;
-  return `${SCHEME}${toHex(readId(toHex(id)))}@${address}:${ports[0]}${query}`;
+  return `${SCHEME}${toHex(checkId(id))}@${address}:${ports[0]}${query}`;
 }
 
 function readId(text: string): NodeId {
   if (!ID.test(text)) {
     throw refuse("ERR_ENODE_BAD_ID", "a node id of 128 hex digits", text);
   }
-  const id = fromHex(text);
+  return checkId(fromHex(text));
+}
+
+function checkId(id: NodeId): NodeId {
+  if (id.length !== 64) {
+    throw new EnodeError("ERR_ENODE_BAD_ID", `expected a node id of 64 bytes, got ${id.length}`);
+  }
   if (!curve.isPoint(id))
-    throw refuse("ERR_ENODE_BAD_ID", "a node id that is a secp256k1 point", text);
+    throw refuse("ERR_ENODE_BAD_ID", "a node id that is a secp256k1 point", toHex(id));
   return id;
 }
 

@@ -1,5 +1,4 @@
-import { decode, encode } from "rlp";
-import { concatBytes } from "./bytes.ts";
+import { decode } from "rlp";
 
 const utf8 = new TextEncoder();
 
@@ -135,8 +134,6 @@ function encodeAt(value: RlpInput, depth: number): Uint8Array {
   const members: readonly RlpInput[] = value;
   const parts: Uint8Array[] = [];
   let length = 0;
-  // `rlp` hands all members to one call as arguments, which overflows the stack from some 100,000 on;
-  // so it encodes each scalar, and lists are joined here.
   for (const member of members) {
     const part = encodeAt(member, depth + 1);
     parts.push(part);
@@ -145,21 +142,16 @@ function encodeAt(value: RlpInput, depth: number): Uint8Array {
   return joinList(parts, length);
 }
 
-/** What `rlp` makes of bytes, which takes it a microsecond even where the header is a single byte. */
 function encodeBytes(bytes: Uint8Array): Uint8Array {
-  if (bytes.length > 55) return encode(bytes);
   if (bytes.length === 1 && (bytes[0] ?? 0) < 0x80) return new Uint8Array(bytes);
-  const encoded = new Uint8Array(1 + bytes.length);
-  encoded[0] = 0x80 + bytes.length;
-  encoded.set(bytes, 1);
+  const encoded = withHeader(0x80, bytes.length);
+  encoded.set(bytes, encoded.length - bytes.length);
   return encoded;
 }
 
 function joinList(parts: readonly Uint8Array[], length: number): Uint8Array {
-  const header = listHeader(length);
-  const list = new Uint8Array(header.length + length);
-  list.set(header);
-  let at = header.length;
+  const list = withHeader(0xc0, length);
+  let at = list.length - length;
   for (const part of parts) {
     list.set(part, at);
     at += part.length;
@@ -167,10 +159,18 @@ function joinList(parts: readonly Uint8Array[], length: number): Uint8Array {
   return list;
 }
 
-function listHeader(length: number): Uint8Array {
-  if (length <= 55) return Uint8Array.of(0xc0 + length);
-  const lengthBytes = uintToBytes(length);
-  return concatBytes(Uint8Array.of(0xf7 + lengthBytes.length), lengthBytes);
+/** A header in front of `length` bytes to be filled in. */
+function withHeader(base: 0x80 | 0xc0, length: number): Uint8Array {
+  let lengthSize = 0;
+  for (let rest = length > 55 ? length : 0; rest > 0; rest = Math.floor(rest / 0x100)) {
+    lengthSize += 1;
+  }
+  const item = new Uint8Array(1 + lengthSize + length);
+  item[0] = lengthSize === 0 ? base + length : base + 55 + lengthSize;
+  for (let at = lengthSize, rest = length; at > 0; at--, rest = Math.floor(rest / 0x100)) {
+    item[at] = rest % 0x100;
+  }
+  return item;
 }
 
 function scalarBytes(value: unknown): Uint8Array {

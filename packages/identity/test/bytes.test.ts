@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import { expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { bytesEqual, concatBytes, escapeText, fromHex, toHex } from "../src/index.ts";
 
 test("hexadecimal reads back what was written", () => {
@@ -57,7 +57,27 @@ test("cuts long text and never inside an escape", () => {
   );
 });
 
-test.each([1_023, 1_024, 1_025, 300_000])("writes %i bytes as hexadecimal", (length) => {
-  const bytes = Uint8Array.from({ length }, (_, at) => at * 37);
-  expect(toHex(bytes)).toBe(Buffer.from(bytes).toString("hex"));
+afterEach(() => {
+  vi.unstubAllGlobals();
+});
+
+test.each([0, 1, 255, 300_000])("writes %i bytes as hexadecimal, also without Buffer", (length) => {
+  const bytes = Uint8Array.from({ length: length + 5 }, (_, at) => at * 37).subarray(5);
+  const expected = Buffer.from(bytes).toString("hex");
+  expect(toHex(bytes)).toBe(expected);
+  vi.stubGlobal("Buffer", undefined);
+  expect(toHex(bytes)).toBe(expected);
+});
+
+test("reads every character that is a hexadecimal digit, and no other", () => {
+  for (let code = 0; code < 0x200; code++) {
+    const text = String.fromCharCode(code);
+    const value = /^[0-9a-fA-F]$/.test(text) ? Number.parseInt(text, 16) : undefined;
+    if (value === undefined) {
+      expect(() => fromHex(`0${text}`)).toThrow(TypeError);
+      expect(() => fromHex(`${text}0`)).toThrow(TypeError);
+    } else {
+      expect(fromHex(`0${text}${text}0`)).toEqual(Uint8Array.of(value, value * 16));
+    }
+  }
 });

@@ -127,10 +127,10 @@ describe("encoding", () => {
 
 describe("encoding as rlp does", () => {
   test("byte strings of any length", () => {
-    for (let length = 0; length <= 70; length += 1) {
+    for (const length of [...Array(71).keys(), 255, 256, 65_535, 65_536, 2 ** 24]) {
       for (const first of [0, 1, 0x7f, 0x80, 0xff]) {
         const bytes = new Uint8Array(length).fill(7).fill(first, 0, 1);
-        expect(toHex(encodeRlp(bytes))).toBe(toHex(referenceEncode(bytes)));
+        expect(Buffer.compare(encodeRlp(bytes), referenceEncode(bytes))).toBe(0);
       }
     }
   });

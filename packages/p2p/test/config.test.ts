@@ -198,7 +198,7 @@ describe("what cannot be used is refused at construction, by name, value and ran
       "a trusted node with half an id",
       { trusted: [{ ...node, id: node.id.subarray(32) }] },
       TypeError,
-      "trusted[0]: expected a node id of 128 hex digits, got 64 characters",
+      "trusted[0]: expected a node id of 64 bytes, got 32",
     ],
     ["trusted that is no list", { trusted: enode }, TypeError, "trusted: expected a list, got "],
     [
