@@ -1,7 +1,7 @@
 // Preloaded into the processes of `heddle-portable`: has the packages take what browsers take.
 import { register } from "node:module";
 
-const PORTABLE = { "#fast-backend": "./backend-none.js", "#aes": "./aes.portable.js" };
+const PORTABLE = { "#fast-backend": "./backend-none.js", "#crypto": "./crypto.portable.js" };
 
 const hooks = `
 const portable = ${JSON.stringify(PORTABLE)};

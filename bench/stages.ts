@@ -49,7 +49,7 @@ export interface Spent {
 const FILES: readonly (readonly [RegExp, Stage])[] = [
   [/^wasm:/, "keccak and MAC"],
   [/\/rlpx\/\w+\/(engine|layout)\b/, "keccak and MAC"],
-  [/\/rlpx\/\w+\/aes\b|^node:internal\/crypto\/cipher/, "AES"],
+  [/\/rlpx\/\w+\/crypto\b|^node:internal\/crypto\/cipher/, "AES"],
   [/\/rlpx\/\w+\/snappy\b/, "Snappy"],
   [/\/rlpx\/\w+\/(handshake|ecies|secrets)\b|^node:(internal\/)?crypto/, "handshake"],
   [/\/rlpx\/\w+\//, "frames"],

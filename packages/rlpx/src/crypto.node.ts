@@ -1,4 +1,4 @@
-import { createCipheriv } from "node:crypto";
+import { createCipheriv, createHmac, hash } from "node:crypto";
 
 import type { AesCtr } from "./aes.ts";
 
@@ -25,6 +25,22 @@ export function createAesCtr(key: Uint8Array): AesCtr {
  */
 export function applyAesCtr(key: Uint8Array, iv: Uint8Array, message: Uint8Array): Uint8Array {
   return plain(createCipheriv("aes-128-ctr", key, iv).update(message));
+}
+
+/** SHA-256 of bytes: 32 bytes, the caller's. */
+export function sha256(message: Uint8Array): Uint8Array {
+  return plain(hash("sha256", message, "buffer"));
+}
+
+/**
+ * HMAC-SHA-256 of parts as if they were joined: 32 bytes, the caller's.
+ *
+ * @see RFC 2104
+ */
+export function hmacSha256(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
+  const mac = createHmac("sha256", key);
+  for (const part of parts) mac.update(part);
+  return plain(mac.digest());
 }
 
 /** A Buffer's slice() is a view where a Uint8Array's is a copy: only plain arrays leave here. */

@@ -1,4 +1,6 @@
 import { ctr } from "@noble/ciphers/aes.js";
+import { hmac } from "@noble/hashes/hmac.js";
+import { sha256 as nobleSha256 } from "@noble/hashes/sha2.js";
 
 import type { AesCtr } from "./aes.ts";
 
@@ -22,6 +24,22 @@ export function createAesCtr(key: Uint8Array): AesCtr {
  */
 export function applyAesCtr(key: Uint8Array, iv: Uint8Array, message: Uint8Array): Uint8Array {
   return ctr(key, iv).encrypt(message);
+}
+
+/** SHA-256 of bytes: 32 bytes, the caller's. */
+export function sha256(message: Uint8Array): Uint8Array {
+  return nobleSha256(message);
+}
+
+/**
+ * HMAC-SHA-256 of parts as if they were joined: 32 bytes, the caller's.
+ *
+ * @see RFC 2104
+ */
+export function hmacSha256(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
+  const mac = hmac.create(nobleSha256, key);
+  for (const part of parts) mac.update(part);
+  return mac.digest();
 }
 
 /** noble's CTR starts over with every call, so the counter block is carried on here. */

@@ -1,4 +1,4 @@
-import { createAesCtr } from "#aes";
+import { createAesCtr } from "#crypto";
 
 import type { AesCtr } from "./aes.ts";
 import { freeBuffer } from "./free-buffer.ts";

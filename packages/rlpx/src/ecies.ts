@@ -1,7 +1,5 @@
-import { applyAesCtr } from "#aes";
-import { bytesEqual, concatBytes, fromHex, type Curve } from "@heddle/identity";
-import { hmac } from "@noble/hashes/hmac.js";
-import { sha256 } from "@noble/hashes/sha2.js";
+import { applyAesCtr, hmacSha256, sha256 } from "#crypto";
+import { bytesEqual, fromHex, type Curve } from "@heddle/identity";
 
 import { LocalProtocolError, RemoteProtocolError } from "./errors.ts";
 
@@ -31,9 +29,14 @@ export function sealEcies(
   const ephemeralKey = makeSecretKey(curve, randomBytes);
   const iv = randomBytes(16);
   const keys = deriveKeys(curve.sharedSecret(ephemeralKey.secretKey, publicKey));
-  const sealed = concatBytes(iv, applyAesCtr(keys.encryptionKey, iv, plaintext));
-  const mac = hmac(sha256, keys.macKey, concatBytes(sealed, sharedInfo));
-  return concatBytes(Uint8Array.of(0x04), ephemeralKey.publicKey, sealed, mac);
+  const sealed = new Uint8Array(ECIES_OVERHEAD + plaintext.length);
+  const macAt = sealed.length - 32;
+  sealed[0] = 0x04;
+  sealed.set(ephemeralKey.publicKey, 1);
+  sealed.set(iv, 65);
+  sealed.set(applyAesCtr(keys.encryptionKey, iv, plaintext), 81);
+  sealed.set(hmacSha256(keys.macKey, sealed.subarray(65, macAt), sharedInfo), macAt);
+  return sealed;
 }
 
 /**
@@ -60,7 +63,7 @@ export function openEcies(
   const macAt = sealed.length - 32;
   const isPoint = sealed[0] === 0x04 && curve.isPoint(point);
   const keys = deriveKeys(curve.sharedSecret(secretKey, isPoint ? point : STAND_IN_POINT));
-  const mac = hmac(sha256, keys.macKey, concatBytes(sealed.subarray(65, macAt), sharedInfo));
+  const mac = hmacSha256(keys.macKey, sealed.subarray(65, macAt), sharedInfo);
   const isAuthentic = bytesEqual(mac, sealed.subarray(macAt));
   if (!isPoint) throw badHandshake(new Error("ephemeral key is not a point of secp256k1"));
   if (!isAuthentic) throw badHandshake(new Error("mac does not match"));

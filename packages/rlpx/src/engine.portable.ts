@@ -16,6 +16,7 @@ export function createPortableEngine(): FrameEngine {
 class PortableEngine implements FrameEngine {
   holder: FrameEngine["holder"];
   readonly state: Uint8Array = new Uint8Array(STATE.bytes);
+  readonly digest: Uint8Array = new Uint8Array(32);
   readonly window: Uint8Array = new Uint8Array(WINDOW_BYTES);
   readonly keystream: Uint8Array = new Uint8Array(WINDOW_BYTES);
 
@@ -109,6 +110,7 @@ class PortableEngine implements FrameEngine {
     padded[position] = (padded[position] ?? 0) ^ 0x01;
     padded[RATE - 1] = (padded[RATE - 1] ?? 0) ^ 0x80;
     permute(padded);
+    this.digest.set(padded.subarray(0, 32));
     this.state.set(padded.subarray(0, 16), STATE.tag);
   }
 

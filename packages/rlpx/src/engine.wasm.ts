@@ -41,6 +41,7 @@ export function createWasmEngine(): FrameEngine | undefined {
   return {
     holder: undefined,
     state: new Uint8Array(buffer, 0, STATE.bytes),
+    digest: new Uint8Array(buffer, MEMORY.digest, 32),
     window: new Uint8Array(buffer, window, WINDOW_BYTES),
     keystream: new Uint8Array(buffer, keystream, WINDOW_BYTES),
     reset: wasm.reset,

@@ -8,7 +8,7 @@ export const STATE = { lanes: 0, position: 200, tag: 208, roundKeys: 224, bytes:
 export const WINDOW_BYTES: number = 64 * 1024;
 
 /** Where the WebAssembly engine keeps its buffers; the state is at 0. */
-export const MEMORY = { window: 0x10000, keystream: 0x20000 } as const;
+export const MEMORY = { digest: 960, window: 0x10000, keystream: 0x20000 } as const;
 
 /**
  * Turns bytes in a window into sealed or opened ones, for one direction at a time.
@@ -24,6 +24,8 @@ export interface FrameEngine {
   readonly state: Uint8Array;
   /** Wire bytes, {@link WINDOW_BYTES} long. */
   readonly window: Uint8Array;
+  /** The 32-byte Keccak-256 digest that was settled last, by whatever state was loaded then. */
+  readonly digest: Uint8Array;
   /** AES-CTR keystream for the window, as long. */
   readonly keystream: Uint8Array;
 

@@ -2,7 +2,7 @@ import { concatBytes, curve as fastestCurve, type Curve } from "@heddle/identity
 import { ecb } from "@noble/ciphers/aes.js";
 import { keccak_256 } from "@noble/hashes/sha3.js";
 
-import { createAesCtr } from "#aes";
+import { createAesCtr } from "#crypto";
 import type { AesCtr } from "./aes.ts";
 import { openEcies, sealEcies, type RandomBytes } from "./ecies.ts";
 import type { FrameSecrets } from "./frame.ts";

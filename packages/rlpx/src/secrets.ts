@@ -1,6 +1,6 @@
 import { concatBytes } from "@heddle/identity";
-import { keccak_256 } from "@noble/hashes/sha3.js";
 
+import { keccak256 } from "./engine.ts";
 import type { FrameSecrets } from "./frame.ts";
 
 /** Which side of the handshake this is: the one that sent auth, or the one that sent ack. */
@@ -36,10 +36,10 @@ export interface SessionSecrets {
  */
 export function deriveSecrets(role: Role, result: HandshakeResult): SessionSecrets {
   const { ephemeralSharedSecret, initiatorNonce, recipientNonce, auth, ack } = result;
-  const nonceHash = keccak_256(concatBytes(recipientNonce, initiatorNonce));
-  const sharedSecret = keccak_256(concatBytes(ephemeralSharedSecret, nonceHash));
-  const aesSecret = keccak_256(concatBytes(ephemeralSharedSecret, sharedSecret));
-  const macSecret = keccak_256(concatBytes(ephemeralSharedSecret, aesSecret));
+  const nonceHash = keccak256(concatBytes(recipientNonce, initiatorNonce));
+  const sharedSecret = keccak256(concatBytes(ephemeralSharedSecret, nonceHash));
+  const aesSecret = keccak256(concatBytes(ephemeralSharedSecret, sharedSecret));
+  const macSecret = keccak256(concatBytes(ephemeralSharedSecret, aesSecret));
   const fromInitiator: FrameSecrets = {
     aesSecret,
     macSecret,
@@ -57,5 +57,7 @@ export function deriveSecrets(role: Role, result: HandshakeResult): SessionSecre
 
 /** XORs two byte strings of the same length into a new one. */
 export function xor(a: Uint8Array, b: Uint8Array): Uint8Array {
-  return a.map((byte, i) => byte ^ (b[i] ?? 0));
+  const result = new Uint8Array(a.length);
+  for (let i = 0; i < a.length; i++) result[i] = (a[i] ?? 0) ^ (b[i] ?? 0);
+  return result;
 }

@@ -1,11 +1,11 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { applyAesCtr as applyNode, createAesCtr as createNode } from "../src/aes.node.ts";
-import {
-  applyAesCtr as applyPortable,
-  createAesCtr as createPortable,
-} from "../src/aes.portable.ts";
+import * as nodeCrypto from "../src/crypto.node.ts";
+import * as portableCrypto from "../src/crypto.portable.ts";
+
+const { applyAesCtr: applyNode, createAesCtr: createNode } = nodeCrypto;
+const { applyAesCtr: applyPortable, createAesCtr: createPortable } = portableCrypto;
 
 const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, "hex"));
 const twins = [
@@ -58,6 +58,34 @@ describe.each([
     const message = plaintext.slice();
     expect(Object.getPrototypeOf(apply(key, iv, message))).toBe(Uint8Array.prototype);
     expect(message).toEqual(plaintext);
+  });
+});
+
+describe.each([
+  { name: "node:crypto", sha256: nodeCrypto.sha256, hmacSha256: nodeCrypto.hmacSha256 },
+  { name: "portable", sha256: portableCrypto.sha256, hmacSha256: portableCrypto.hmacSha256 },
+])("SHA-256 by $name", ({ sha256, hmacSha256 }) => {
+  test("gives the published digest", () => {
+    // FIPS 180-2 §B.1.
+    expect(sha256(Buffer.from("abc"))).toEqual(
+      hex("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+    );
+  });
+
+  test("gives the published MAC, however the message is cut into parts", () => {
+    // RFC 4231 §4.3, test case 2.
+    const message = Buffer.from("what do ya want for nothing?");
+    const expected = hex("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    for (let at = 0; at <= message.length; at += 1) {
+      const parts = [message.subarray(0, at), message.subarray(at)];
+      expect(hmacSha256(Buffer.from("Jefe"), ...parts)).toEqual(expected);
+    }
+  });
+
+  test("returns plain Uint8Arrays", () => {
+    for (const out of [sha256(new Uint8Array(3)), hmacSha256(new Uint8Array(16))]) {
+      expect(Object.getPrototypeOf(out)).toBe(Uint8Array.prototype);
+    }
   });
 });
 

@@ -1,8 +1,10 @@
 import { readFile } from "node:fs/promises";
 
+import { keccak_256 } from "@noble/hashes/sha3.js";
 import * as fc from "fast-check";
 import { afterEach, describe, expect, test, vi } from "vitest";
 
+import { keccak256 } from "../src/engine.ts";
 import { createPortableEngine } from "../src/engine.portable.ts";
 import { createWasmEngine } from "../src/engine.wasm.ts";
 import { type FrameEngine, STATE, WINDOW_BYTES } from "../src/layout.ts";
@@ -79,6 +81,32 @@ describe.each(engines)("the $name engine", ({ engine }) => {
     engine.state.set(saved);
     engine.absorbSeed(1000);
     expect(tagOf(engine)).toEqual(expected);
+  });
+});
+
+describe.each(engines)("Keccak-256 by the $name engine", ({ engine }) => {
+  test("gives the published digests of nothing and of abc", () => {
+    expect(toHex(keccak256(new Uint8Array(0), engine))).toBe(
+      "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470",
+    );
+    expect(toHex(keccak256(Buffer.from("abc"), engine))).toBe(
+      "4e03657aea45a94fc7d47ba826c8d667c0d1e6e33a64a036ec44f58fa12d6c45",
+    );
+  });
+
+  test("is noble's at every length about a block, and beyond a window", () => {
+    for (const length of [...Array(300).keys(), WINDOW_BYTES, WINDOW_BYTES + 1]) {
+      const message = new Uint8Array(length).fill(length);
+      expect(keccak256(message, engine)).toEqual(keccak_256(message));
+    }
+  });
+
+  test("first gives back the state of whoever holds the engine", () => {
+    let released = 0;
+    engine.holder = { release: () => void (released += 1) };
+    keccak256(new Uint8Array(1), engine);
+    expect(released).toBe(1);
+    engine.holder = undefined;
   });
 });
 

@@ -2,7 +2,7 @@
  * AES-256 encryption of one block as WebAssembly text: FIPS 197, with one table of 256 words.
  *
  * Table look-ups leave traces in the cache, as those of every AES in plain JavaScript do. Here the cipher only
- * turns one secret MAC state into the next, 2 blocks a frame; the frames themselves are encrypted by `#aes`.
+ * turns one secret MAC state into the next, 2 blocks a frame; the frames themselves are encrypted by `#crypto`.
  */
 
 const double = (a: number): number => (a << 1) ^ (a & 0x80 ? 0x11b : 0);

@@ -15,7 +15,6 @@ import { permuteFunction, roundConstants } from "./keccak.ts";
 /** Addresses the runtime need not know, between the state and the window. */
 const CONSTANTS_AT = 512;
 const SBOX_AT = 704;
-const DIGEST_AT = 960;
 const MIXED_AT = 1168;
 const TABLE_AT = 1280;
 
@@ -29,7 +28,7 @@ const ADDRESSES: Readonly<Record<string, number>> = {
   roundKeysBefore8: STATE.roundKeys - 32,
   sbox: SBOX_AT,
   table: TABLE_AT,
-  digest: DIGEST_AT,
+  digest: MEMORY.digest,
   mixed: MIXED_AT,
   window: MEMORY.window,
   keystream: MEMORY.keystream,
