@@ -1,9 +1,42 @@
 import type { Clock } from "./clock.ts";
 
-/** An AbortSignal for one scope, ended by whichever comes first of its deadline and its parents. */
-export interface Scope extends Disposable {
-  readonly signal: AbortSignal;
-  abort(reason: unknown): void;
+/** An AbortSignal for one piece of work, with a deadline that moves from one step of it to the next. */
+export class Scope implements Disposable {
+  readonly #clock: Clock;
+  readonly #group: ScopeGroup;
+  readonly #controller = new AbortController();
+  #timer: unknown;
+
+  /**
+   * Dispose it when the work is done, so that no timer stays behind.
+   *
+   * @param group - aborts it together with others; a signal would have to hold a listener for each
+   */
+  constructor(clock: Clock, group: ScopeGroup) {
+    this.#clock = clock;
+    this.#group = group;
+    group.add(this);
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Aborts in `ms` from now, in place of any deadline before, for the reason that `expire` makes then. */
+  limit(ms: number, expire: () => Error): void {
+    this.#clock.clearTimeout(this.#timer);
+    this.#timer = this.#clock.setTimeout(() => this.abort(expire()), ms);
+  }
+
+  /** The first reason is the one that stays. */
+  abort(reason: unknown): void {
+    this.#controller.abort(reason);
+  }
+
+  [Symbol.dispose](): void {
+    this.#clock.clearTimeout(this.#timer);
+    this.#group.delete(this);
+  }
 }
 
 /** The scopes open in something that may end as a whole; any number of them. */
@@ -26,34 +59,4 @@ export class ScopeGroup {
     this.#end ??= { reason };
     for (const scope of this.#scopes) scope.abort(reason);
   }
-}
-
-/**
- * Opens a scope; dispose it when the work is done, so that neither timer nor listener stays behind.
- *
- * @param options.expire - makes the abort reason when `ms` have passed
- * @param options.group - aborts it together with others; a signal would have to hold a listener for each
- */
-export function openScope(
-  clock: Clock,
-  ms: number,
-  options: { expire: () => Error; group: ScopeGroup; signal?: AbortSignal | undefined },
-): Scope {
-  const { expire, group, signal } = options;
-  const controller = new AbortController();
-  const timer = clock.setTimeout(() => controller.abort(expire()), ms);
-  const onAbort = (): void => controller.abort(signal?.reason);
-  if (signal?.aborted === true) onAbort();
-  else signal?.addEventListener("abort", onAbort, { once: true });
-  const scope: Scope = {
-    signal: controller.signal,
-    abort: (reason) => controller.abort(reason),
-    [Symbol.dispose](): void {
-      clock.clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
-      group.delete(scope);
-    },
-  };
-  group.add(scope);
-  return scope;
 }

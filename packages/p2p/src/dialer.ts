@@ -4,7 +4,7 @@ import type { Enode } from "@heddle/identity";
 import type { ServerConfig } from "./config.ts";
 import type { ServerCounters } from "./counters.ts";
 import { increment } from "./counters.ts";
-import { openScope } from "./deadline.ts";
+import { Scope } from "./deadline.ts";
 import type { ScopeGroup } from "./deadline.ts";
 import { describeReason, Disconnect, DisconnectReason } from "./disconnect.ts";
 import { DialError, TimeoutError } from "./errors.ts";
@@ -39,7 +39,8 @@ const ABORTED = "the dial was aborted";
 
 interface Dialing {
   readonly node: Enode;
-  readonly controller: AbortController;
+  /** From the first step to the last, each with its deadline. */
+  readonly scope: Scope;
   readonly outcome: Promise<LivePeer>;
   /** How many callers still want it. */
   callers: number;
@@ -78,10 +79,10 @@ export class Dialer {
   }
 
   #start(node: Enode): Dialing {
-    const controller = new AbortController();
+    const { config, scopes } = this.#host;
     const dialing: Dialing = {
       node,
-      controller,
+      scope: new Scope(config.clock, scopes),
       // Later, so that whoever dials again when told of the outcome finds this dial, or its end.
       outcome: Promise.resolve().then(() => this.#dial(dialing)),
       callers: 0,
@@ -107,7 +108,7 @@ export class Dialer {
         }
         // Before it is aborted: what follows from that may dial again.
         this.#forget(dialing);
-        dialing.controller.abort(new Disconnect(DisconnectReason.requested, ABORTED));
+        dialing.scope.abort(new Disconnect(DisconnectReason.requested, ABORTED));
       };
       const leave = (): void => signal.removeEventListener("abort", onAbort);
       signal.addEventListener("abort", onAbort, { once: true });
@@ -116,10 +117,11 @@ export class Dialer {
   }
 
   async #dial(dialing: Dialing): Promise<LivePeer> {
-    const { node, controller } = dialing;
+    const { node } = dialing;
     const { counters } = this.#host;
+    using scope = dialing.scope;
     try {
-      const peer = await this.#reach(node, controller.signal);
+      const peer = await this.#reach(node, scope);
       this.#forget(dialing);
       counters.dials.succeeded += 1;
       this.#host.dialed(node, undefined);
@@ -133,12 +135,12 @@ export class Dialer {
     }
   }
 
-  async #reach(node: Enode, signal: AbortSignal): Promise<LivePeer> {
-    signal.throwIfAborted();
+  async #reach(node: Enode, scope: Scope): Promise<LivePeer> {
     this.#check(node);
+    scope.signal.throwIfAborted();
     const decided = this.#host.inboundDecided(node.id);
-    if (decided !== undefined) await unlessAborted(decided, signal);
-    return this.#host.peerOf(node.id) ?? (await this.#connect(node, signal));
+    if (decided !== undefined) await unlessAborted(decided, scope.signal);
+    return this.#host.peerOf(node.id) ?? (await this.#connect(node, scope));
   }
 
   #check(node: Enode): void {
@@ -167,25 +169,19 @@ export class Dialer {
     }
   }
 
-  async #connect(node: Enode, given: AbortSignal): Promise<LivePeer> {
-    const { config, scopes, tasks } = this.#host;
-    const { clock, limits, transport } = config;
-    let stream: ByteStream;
-    {
-      using scope = openScope(clock, limits.dialTimeoutMs, {
-        expire: () => new TimeoutError("dial", limits.dialTimeoutMs, DisconnectReason.networkError),
-        group: scopes,
-        signal: given,
-      });
-      const address = { host: node.host, port: node.tcpPort };
-      const connecting = transport.dial(address, { signal: scope.signal });
-      stream = await unlessAborted(connecting, scope.signal, (late) => tasks.add(discard(late)));
-    }
-    using scope = openScope(clock, limits.handshakeTimeoutMs, {
-      expire: () => new TimeoutError("handshake", limits.handshakeTimeoutMs),
-      group: scopes,
-      signal: given,
-    });
+  async #connect(node: Enode, scope: Scope): Promise<LivePeer> {
+    const { config, tasks } = this.#host;
+    const { dialTimeoutMs, handshakeTimeoutMs } = config.limits;
+    scope.limit(
+      dialTimeoutMs,
+      () => new TimeoutError("dial", dialTimeoutMs, DisconnectReason.networkError),
+    );
+    const address = { host: node.host, port: node.tcpPort };
+    const connecting = config.transport.dial(address, { signal: scope.signal });
+    const stream = await unlessAborted(connecting, scope.signal, (late) =>
+      tasks.add(discard(late)),
+    );
+    scope.limit(handshakeTimeoutMs, () => new TimeoutError("handshake", handshakeTimeoutMs));
     try {
       return await this.#host.admit(stream, node, scope.signal);
     } catch (error) {

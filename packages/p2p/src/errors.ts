@@ -78,6 +78,25 @@ export class DisconnectedError extends Error {
   }
 }
 
+/**
+ * Makes a {@link DisconnectedError} that carries no stack.
+ *
+ * The end of a connection is no fault of the code that notices it, and looking for where that stands is the
+ * dearest step of ending one. What led to it is `cause`, with its own.
+ */
+export function disconnected(
+  ...args: ConstructorParameters<typeof DisconnectedError>
+): DisconnectedError {
+  const { stackTraceLimit } = Error;
+  // Not assigned: where intrinsics are frozen that would throw.
+  Reflect.set(Error, "stackTraceLimit", 0);
+  try {
+    return new DisconnectedError(...args);
+  } finally {
+    Reflect.set(Error, "stackTraceLimit", stackTraceLimit);
+  }
+}
+
 /** A dial did not lead to a peer; says how far it got, why it ended and who ended it. */
 export class DialError extends Error {
   override readonly name: string = "DialError";

@@ -3,6 +3,7 @@ import { bytesEqual } from "@heddle/identity";
 import { compareCapabilities, matchCapabilities } from "./capability.ts";
 import type { Capability, SharedCapability } from "./capability.ts";
 import type { Clock } from "./clock.ts";
+import type { ServerConfig } from "./config.ts";
 import { Connection } from "./connection.ts";
 import type { ConnectionLimits } from "./connection.ts";
 import {
@@ -42,9 +43,10 @@ export class EstablishError extends Error {
 export interface EstablishContext {
   readonly secretKey: Uint8Array;
   readonly nodeId: Uint8Array;
-  readonly clientId: string;
   readonly protocols: readonly Protocol[];
   readonly hasFlowControl: boolean;
+  /** Ours, as {@link encodeOurHello} makes it. */
+  readonly hello: Uint8Array;
   readonly upgrade: SessionUpgrade;
   readonly clock: Clock;
   readonly limits: ConnectionLimits;
@@ -70,6 +72,22 @@ export interface Established {
   readonly connection: Connection;
   readonly hello: Hello;
   readonly shared: readonly SharedCapability<Protocol>[];
+}
+
+/** Encodes the Hello that a server sends on every connection. */
+export function encodeOurHello(
+  config: Pick<ServerConfig, "clientId" | "protocols" | "flowControl">,
+  nodeId: Uint8Array,
+): Uint8Array {
+  const capabilities: Capability[] = [...config.protocols];
+  if (config.flowControl && capabilities.length > 0) capabilities.push(FLOW_CAPABILITY);
+  return encodeHello({
+    protocolVersion: PROTOCOL_VERSION,
+    clientId: config.clientId,
+    capabilities: capabilities.toSorted(compareCapabilities),
+    listenPort: 0,
+    nodeId,
+  });
 }
 
 /**
@@ -159,7 +177,7 @@ class HelloExchange {
       await Promise.race([identified?.(this.#session.remoteId), this.#done]);
       const refusal = admit(this.#session.remoteId);
       if (refusal === undefined) {
-        this.#connection.sendBase(BaseMessage.hello, encodeHello(this.#ourHello()));
+        this.#connection.sendBase(BaseMessage.hello, this.#context.hello);
         // Ours must leave uncompressed: theirs, which turns compression on, may be here already.
         this.#connection.flush();
         this.#connection.resume();
@@ -170,21 +188,6 @@ class HelloExchange {
     } finally {
       signal.removeEventListener("abort", onAbort);
     }
-  }
-
-  #ourHello(): Hello {
-    const { protocols, clientId, nodeId, hasFlowControl } = this.#context;
-    const capabilities: Capability[] = protocols.map(({ name, version }) => ({ name, version }));
-    if (hasFlowControl && protocols.length > 0) capabilities.push(FLOW_CAPABILITY);
-    return {
-      protocolVersion: PROTOCOL_VERSION,
-      clientId,
-      capabilities: capabilities
-        .map(({ name, version }) => ({ name, version }))
-        .sort(compareCapabilities),
-      listenPort: 0,
-      nodeId,
-    };
   }
 
   #onMessage({ msgId, payload }: WireMessage): void {

@@ -16,11 +16,12 @@ import {
   encodeDisconnect,
 } from "./disconnect.ts";
 import {
-  DisconnectedError,
+  disconnected,
   disconnectReasonFor,
   LocalProtocolError,
   RemoteProtocolError,
 } from "./errors.ts";
+import type { DisconnectedError } from "./errors.ts";
 import { BASE_LENGTH, BaseMessage } from "./hello.ts";
 import type { Hello } from "./hello.ts";
 import { Keepalive } from "./keepalive.ts";
@@ -66,8 +67,8 @@ export interface LivePeerOptions {
   readonly shared: readonly SharedCapability<Protocol>[];
   readonly inbound: boolean;
   readonly trusted: boolean;
-  /** As dialed; for an inbound peer made of where it came from. */
-  readonly enode: string;
+  /** Writes its URL: as dialed; for an inbound peer made of where it came from. */
+  readonly enode: () => string;
   readonly clock: Clock;
   readonly limits: PeerLimits;
   readonly events: LivePeerEvents;
@@ -95,7 +96,6 @@ interface Companion {
  */
 export class LivePeer implements Peer {
   readonly id: Uint8Array;
-  readonly enode: string;
   readonly clientId: string;
   readonly capabilities: readonly Capability[];
   readonly inbound: boolean;
@@ -110,6 +110,8 @@ export class LivePeer implements Peer {
   readonly #keepalive: Keepalive;
   readonly #companions = new Map<Channel, Companion>();
   readonly #runs = new Map<Channel, Promise<void>>();
+  readonly #writeEnode: () => string;
+  #enode: string | undefined;
   #controller: AbortController | undefined;
   #end: DisconnectedError | undefined;
   #teardown: Promise<void> | undefined;
@@ -121,7 +123,7 @@ export class LivePeer implements Peer {
   constructor(options: LivePeerOptions) {
     const { connection, hello, clock, limits } = options;
     this.id = connection.session.remoteId;
-    this.enode = options.enode;
+    this.#writeEnode = options.enode;
     this.clientId = hello.clientId;
     this.capabilities = hello.capabilities;
     this.inbound = options.inbound;
@@ -150,6 +152,11 @@ export class LivePeer implements Peer {
       if (this.#end !== undefined) this.#controller.abort(this.#end);
     }
     return this.#controller.signal;
+  }
+
+  get enode(): string {
+    this.#enode ??= this.#writeEnode();
+    return this.#enode;
   }
 
   get lastSeen(): number {
@@ -339,7 +346,7 @@ export class LivePeer implements Peer {
   /** The one way out. */
   #finish(reason: number, by: "local" | "remote", cause?: unknown): void {
     if (this.#end !== undefined) return;
-    const error = new DisconnectedError(reason, by, "session", cause);
+    const error = disconnected(reason, by, "session", cause);
     this.#end = error;
     this.#keepalive.stop(error);
     for (const companion of this.#companions.values()) companion.reject(error);

@@ -4,7 +4,7 @@ import type { Scope } from "./deadline.ts";
 
 interface Pending {
   readonly key: string;
-  readonly scope: Scope;
+  readonly scope: Pick<Scope, "abort">;
 }
 
 /**
@@ -26,7 +26,7 @@ export class PendingHandshakes {
   }
 
   /** Takes a slot; the returned function gives it back. */
-  enter(address: string | undefined, scope: Scope): () => void {
+  enter(address: string | undefined, scope: Pick<Scope, "abort">): () => void {
     if (this.#slots.size >= this.#max) this.#evict();
     const slot: Pending = { key: address === undefined ? "" : addressKey(address), scope };
     this.#slots.add(slot);

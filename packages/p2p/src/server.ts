@@ -9,17 +9,19 @@ import { createConfig, toEnode } from "./config.ts";
 import type { ServerConfig, ServerOptions } from "./config.ts";
 import { createCounters, createProtocolCounters, increment } from "./counters.ts";
 import type { ServerCounters } from "./counters.ts";
-import { openScope, ScopeGroup } from "./deadline.ts";
+import { Scope, ScopeGroup } from "./deadline.ts";
 import { Dialer } from "./dialer.ts";
 import { Disconnect, DisconnectReason } from "./disconnect.ts";
 import { DialError, disconnectReasonFor, TimeoutError } from "./errors.ts";
 import type { DisconnectedError } from "./errors.ts";
 import { Emitter } from "./emitter.ts";
-import { establish, EstablishError, refuse } from "./establish.ts";
+import { encodeOurHello, establish, EstablishError, refuse } from "./establish.ts";
+import type { EstablishContext } from "./establish.ts";
 import type { ServerEvents } from "./events.ts";
 import { Greetings } from "./greetings.ts";
 import { createInfo } from "./info.ts";
 import type { ServerInfo } from "./info.ts";
+import { silentLogger } from "./logger.ts";
 import { Maintainer } from "./maintain.ts";
 import type { Maintained } from "./maintain.ts";
 import { inboundEnode, LivePeer } from "./peer.ts";
@@ -68,6 +70,7 @@ export class Server implements AsyncDisposable {
   readonly #greetings: Greetings;
   readonly #maintained = new Map<string, Maintainer>();
   readonly #trusted: ReadonlySet<string>;
+  readonly #context: EstablishContext;
   /** One object for all peers: an idle peer should cost little. */
   readonly #peerEvents: LivePeerEvents;
   #running: Running | undefined;
@@ -90,6 +93,16 @@ export class Server implements AsyncDisposable {
       simultaneousMs: config.limits.handshakeTimeoutMs,
       clock: config.clock,
     });
+    this.#context = {
+      secretKey: config.key,
+      nodeId: this.id,
+      protocols: config.protocols,
+      hasFlowControl: config.flowControl,
+      hello: encodeOurHello(config, this.id),
+      upgrade: config.session,
+      clock: config.clock,
+      limits: config.limits,
+    };
     this.#peerEvents = this.#createPeerEvents();
     for (const { name, version } of config.protocols) {
       this.counters.protocols[`${name}/${version}`] = createProtocolCounters();
@@ -247,7 +260,7 @@ export class Server implements AsyncDisposable {
       peerOf: (id) => this.#peers.get(id),
       inboundDecided: (id) => this.#greetings.decided(id),
       peerAdded: (id, until) => this.#peers.added(id, until),
-      admit: (stream, node, deadline) => this.#admit(stream, deadline, { node }),
+      admit: (stream, node, until) => this.#admit(stream, until, { node }),
       dialed: (node, error) => this.#emitter.emit("dial", { node, error }),
     });
     const peers = this.#peers;
@@ -304,10 +317,11 @@ export class Server implements AsyncDisposable {
       return;
     }
     const { clock, limits } = this.config;
-    using scope = openScope(clock, limits.handshakeTimeoutMs, {
-      expire: () => new TimeoutError("handshake", limits.handshakeTimeoutMs),
-      group: running.scopes,
-    });
+    using scope = new Scope(clock, running.scopes);
+    scope.limit(
+      limits.handshakeTimeoutMs,
+      () => new TimeoutError("handshake", limits.handshakeTimeoutMs),
+    );
     const leave = running.pending.enter(stream.remoteAddress?.host, scope);
     try {
       await this.#greetings.serve({
@@ -341,30 +355,16 @@ export class Server implements AsyncDisposable {
   ): Promise<LivePeer> {
     const inbound = node === undefined;
     const address = stream.remoteAddress;
-    const { config } = this;
     const leaving = (closed: Promise<void>): void => this.#tasks.add(closed);
     try {
-      const established = await establish(
-        stream,
-        {
-          secretKey: config.key,
-          nodeId: this.id,
-          clientId: config.clientId,
-          protocols: config.protocols,
-          hasFlowControl: config.flowControl,
-          upgrade: config.session,
-          clock: config.clock,
-          limits: config.limits,
-        },
-        {
-          ...(node === undefined ? {} : { remoteId: node.id }),
-          ...(identified === undefined ? {} : { identified }),
-          signal,
-          leaving,
-          admit: (id) => this.#refusal(id, inbound),
-          onPhase: (phase) => this.#emitter.emit("handshake", { address, inbound, phase }),
-        },
-      );
+      const established = await establish(stream, this.#context, {
+        ...(node === undefined ? {} : { remoteId: node.id }),
+        ...(identified === undefined ? {} : { identified }),
+        signal,
+        leaving,
+        admit: (id) => this.#refusal(id, inbound),
+        onPhase: (phase) => this.#emitter.emit("handshake", { address, inbound, phase }),
+      });
       // Others may have been added, or the server stopped, since its Hello was accepted.
       const refusal = signal.aborted
         ? disconnectReasonFor(signal.reason)
@@ -386,7 +386,11 @@ export class Server implements AsyncDisposable {
   }
 
   #refusal(id: Uint8Array, inbound: boolean): number | undefined {
-    return this.#peers.refusal(id, { inbound, trusted: this.#trusted.has(toHex(id)) });
+    return this.#peers.refusal(id, { inbound, trusted: this.#isTrusted(id) });
+  }
+
+  #isTrusted(id: Uint8Array): boolean {
+    return this.#trusted.size > 0 && this.#trusted.has(toHex(id));
   }
 
   /** The one place where a peer comes to be; nothing here waits, so that no other decision comes between. */
@@ -399,8 +403,9 @@ export class Server implements AsyncDisposable {
       hello,
       shared,
       inbound: node === undefined,
-      trusted: this.#trusted.has(toHex(remoteId)),
-      enode: node === undefined ? inboundEnode(remoteId, stream.remoteAddress) : formatEnode(node),
+      trusted: this.#isTrusted(remoteId),
+      enode: () =>
+        node === undefined ? inboundEnode(remoteId, stream.remoteAddress) : formatEnode(node),
       clock,
       limits,
       counters: this.counters.protocols,
@@ -416,7 +421,7 @@ export class Server implements AsyncDisposable {
         },
       ),
     });
-    logger.info("peer added", { peer: peer.enode });
+    if (logger !== silentLogger) logger.info("peer added", { peer: peer.enode });
     peer.start();
     return peer;
   }
@@ -444,10 +449,12 @@ export class Server implements AsyncDisposable {
   }
 
   #dropPeer(peer: LivePeer, error: DisconnectedError): void {
+    const { logger } = this.config;
     this.#peers.delete(peer);
     increment(this.counters.disconnects[error.by], error.reason);
     this.#tasks.add(peer.closed());
-    this.config.logger.info("peer dropped", { peer: peer.enode, error });
+    // A silent logger is not worth writing a URL for.
+    if (logger !== silentLogger) logger.info("peer dropped", { peer: peer.enode, error });
     this.#emitter.emit("peer:drop", { peer, error });
     this.#running?.candidates.wake();
   }

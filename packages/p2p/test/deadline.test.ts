@@ -1,7 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 
-import { openScope, ScopeGroup } from "../src/deadline.ts";
-import type { Scope } from "../src/deadline.ts";
+import { Scope, ScopeGroup } from "../src/deadline.ts";
 import { ManualClock } from "./manual-clock.ts";
 
 const expired = new Error("expired");
@@ -15,8 +14,11 @@ beforeEach(() => {
   group = new ScopeGroup();
 });
 
-const open = (ms = 1_000, signal?: AbortSignal): Scope =>
-  openScope(clock, ms, { expire: () => expired, group, signal });
+const open = (ms = 1_000): Scope => {
+  const scope = new Scope(clock, group);
+  scope.limit(ms, () => expired);
+  return scope;
+};
 
 describe("a scope", () => {
   test("aborts when its time is up, not before, for the reason made then", () => {
@@ -27,37 +29,33 @@ describe("a scope", () => {
     expect(signal.reason).toBe(expired);
   });
 
-  test("aborts with its parent, for the parent's reason", () => {
-    const parent = new AbortController();
-    const { signal } = open(1_000, parent.signal);
-    parent.abort(stopped);
-    expect(signal.reason).toBe(stopped);
-  });
-
-  test("of a parent that had aborted is aborted from the start", () => {
-    expect(open(1_000, AbortSignal.abort(stopped)).signal.reason).toBe(stopped);
+  test("has one deadline, the last that was set", () => {
+    const scope = open(10);
+    const later = new Error("later");
+    scope.limit(1_000, () => later);
+    expect(clock.pending).toBe(1);
+    clock.advance(999);
+    expect(scope.signal.aborted).toBe(false);
+    clock.advance(1);
+    expect(scope.signal.reason).toBe(later);
   });
 
   test("keeps the first of its reasons", () => {
-    const parent = new AbortController();
-    const scope = open(10, parent.signal);
+    const scope = open(10);
     scope.abort("first");
-    parent.abort("second");
     clock.advance(10);
-    group.abort("fourth");
+    group.abort("third");
     expect(scope.signal.reason).toBe("first");
   });
 
-  test("that was disposed never aborts, and leaves neither timer nor listener", () => {
-    const parent = new AbortController();
+  test("that was disposed never aborts, and leaves no timer", () => {
     let signal: AbortSignal;
     {
-      using scope = open(1_000, parent.signal);
+      using scope = open(1_000);
       ({ signal } = scope);
     }
     expect(clock.pending).toBe(0);
     clock.advance(5_000);
-    parent.abort(stopped);
     group.abort(stopped);
     expect(signal.aborted).toBe(false);
   });

@@ -104,6 +104,17 @@ describe.each(["tcp", "memory"] as const)("over %s", (net) => {
   });
 });
 
+test("the error that says a connection is over carries no stack", async () => {
+  const limit = Error.stackTraceLimit;
+  const { nearPeer, nearRun } = await connectScripted();
+  const ended = rejection(nearRun.rw.read());
+  await nearPeer.disconnect();
+  const error = (await ended) as DisconnectedError;
+  expect(error.stack).toContain(error.message);
+  expect(error.stack).not.toMatch(/^\s+at /m);
+  expect(Error.stackTraceLimit).toBe(limit);
+});
+
 test("any number of handlers may wait for a peer's end", async () => {
   const { nearPeer } = await connectScripted();
   expect(getMaxListeners(nearPeer.signal)).toBe(Infinity);

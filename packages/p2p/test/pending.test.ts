@@ -1,16 +1,11 @@
 import { describe, expect, test } from "vitest";
 
-import { openScope, ScopeGroup } from "../src/deadline.ts";
-import type { Scope } from "../src/deadline.ts";
+import { Scope, ScopeGroup } from "../src/deadline.ts";
 import { Disconnect } from "../src/disconnect.ts";
 import { PendingHandshakes } from "../src/pending.ts";
 import { ManualClock } from "./manual-clock.ts";
 
-const scope = (): Scope =>
-  openScope(new ManualClock(), 5_000, {
-    expire: () => new Error("expired"),
-    group: new ScopeGroup(),
-  });
+const scope = (): Scope => new Scope(new ManualClock(), new ScopeGroup());
 
 /** Enters the addresses in turn; says which of them lost their slots, by place. */
 function evicted(max: number, addresses: readonly (string | undefined)[]): number[] {
@@ -94,7 +89,7 @@ describe("pending handshakes", () => {
       (_, i) => `${1 + (i >> 16)}.${(i >> 8) & 255}.${i & 255}.1`,
     );
     const pending = new PendingHandshakes(200_000);
-    const idle: Scope = { ...scope(), abort: () => undefined };
+    const idle = { abort: () => undefined };
     for (const host of hosts) pending.enter(host, idle);
     expect(pending.size).toBe(200_000);
   });
