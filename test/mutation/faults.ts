@@ -118,8 +118,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "the handshake's deadline is not cleared when it is done",
     file: `${p2p}/deadline.ts`,
-    find: "      clock.clearTimeout(timer);\n",
-    put: "",
+    find: "    this.#clock.clearTimeout(this.#timer);\n    this.#group.delete(this);\n",
+    put: "    this.#group.delete(this);\n",
     tests: ["packages/p2p/test/deadline.test.ts"],
   },
   {

@@ -87,7 +87,7 @@ describe.each([
 });
 
 describe("messages", () => {
-  const message = fc.record({
+  const anyMessage = fc.record({
     msgId: fc.oneof(fc.nat({ max: 300 }), fc.integer({ min: 0, max: MAX_MSG_ID })),
     payload: fc.oneof(
       fc.uint8Array({ maxLength: 300 }),
@@ -97,6 +97,8 @@ describe("messages", () => {
       fc.nat({ max: 5000 }).map((length) => new Uint8Array(length).map((_, i) => i * i * 31)),
     ),
   });
+  // A Disconnect of nothing is read as the bare reason that its Snappy block also is.
+  const message = anyMessage.filter(({ msgId, payload }) => msgId !== 1 || payload.length > 0);
 
   test("arrive as they were sent, both ways, whatever the chunks", () => {
     fc.assert(
