@@ -20,3 +20,4 @@ export {
   rlpItemLength,
 } from "./rlp.ts";
 export type { RlpErrorCode, RlpInput, RlpLimits, RlpValue } from "./rlp.ts";
+export { encodeWith, RlpWriter } from "./rlp-writer.ts";

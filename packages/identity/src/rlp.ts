@@ -1,6 +1,6 @@
 import { decode } from "rlp";
-
-const utf8 = new TextEncoder();
+import { encodeWith } from "./rlp-writer.ts";
+import type { RlpWriter } from "./rlp-writer.ts";
 
 /** What RLP decodes to: a byte string, or a list of values. */
 export type RlpValue = Uint8Array | readonly RlpValue[];
@@ -37,7 +37,7 @@ export const RLP_MAX_ITEMS = 100_000;
  * @see Ethereum Yellow Paper, appendix B
  */
 export function encodeRlp(value: RlpInput): Uint8Array {
-  return encodeAt(value, 0);
+  return encodeWith((writer) => write(writer, value, 0));
 }
 
 /**
@@ -127,86 +127,28 @@ export function decodeBigint(value: RlpValue, name: string): bigint {
   return BigInt(hex);
 }
 
-function encodeAt(value: RlpInput, depth: number): Uint8Array {
-  if (!Array.isArray(value)) return encodeBytes(scalarBytes(value));
-  // Also what stops an array that contains itself.
-  if (depth >= RLP_MAX_DEPTH) throw new RangeError(`lists are nested deeper than ${RLP_MAX_DEPTH}`);
-  const members: readonly RlpInput[] = value;
-  const parts: Uint8Array[] = [];
-  let length = 0;
-  for (const member of members) {
-    const part = encodeAt(member, depth + 1);
-    parts.push(part);
-    length += part.length;
-  }
-  return joinList(parts, length);
-}
-
-function encodeBytes(bytes: Uint8Array): Uint8Array {
-  if (bytes.length === 1 && (bytes[0] ?? 0) < 0x80) return new Uint8Array(bytes);
-  const encoded = withHeader(0x80, bytes.length);
-  encoded.set(bytes, encoded.length - bytes.length);
-  return encoded;
-}
-
-function joinList(parts: readonly Uint8Array[], length: number): Uint8Array {
-  const list = withHeader(0xc0, length);
-  let at = list.length - length;
-  for (const part of parts) {
-    list.set(part, at);
-    at += part.length;
-  }
-  return list;
-}
-
-/** A header in front of `length` bytes to be filled in. */
-function withHeader(base: 0x80 | 0xc0, length: number): Uint8Array {
-  let lengthSize = 0;
-  for (let rest = length > 55 ? length : 0; rest > 0; rest = Math.floor(rest / 0x100)) {
-    lengthSize += 1;
-  }
-  const item = new Uint8Array(1 + lengthSize + length);
-  item[0] = lengthSize === 0 ? base + length : base + 55 + lengthSize;
-  for (let at = lengthSize, rest = length; at > 0; at--, rest = Math.floor(rest / 0x100)) {
-    item[at] = rest % 0x100;
-  }
-  return item;
-}
-
-function scalarBytes(value: unknown): Uint8Array {
-  if (value instanceof Uint8Array) return value;
-  if (typeof value === "string") return utf8.encode(value);
-  if (typeof value === "boolean") return value ? Uint8Array.of(1) : new Uint8Array(0);
-  if (typeof value === "bigint") {
+function write(writer: RlpWriter, value: RlpInput, depth: number): void {
+  if (Array.isArray(value)) writeList(writer, value, depth);
+  else if (value instanceof Uint8Array) writer.bytes(value);
+  else if (typeof value === "string") writer.text(value);
+  else if (typeof value === "boolean") writer.uint(value ? 1 : 0);
+  else if (typeof value === "bigint") {
     if (value < 0n) throw new RangeError("a negative bigint has no RLP encoding");
-    return bigintToBytes(value);
-  }
-  if (typeof value === "number") {
+    writer.bigint(value);
+  } else if (typeof value === "number") {
     if (!Number.isSafeInteger(value) || value < 0) {
       throw new RangeError(`${value} is not an integer from 0 to 2^53 - 1`);
     }
-    return uintToBytes(value);
-  }
-  throw new TypeError(`${value === null ? "null" : typeof value} has no RLP encoding`);
+    writer.uint(value);
+  } else throw new TypeError(`${value === null ? "null" : typeof value} has no RLP encoding`);
 }
 
-/** Minimal big-endian bytes of a safe integer; `>>>` would cut it to 32 bits. */
-function uintToBytes(value: number): Uint8Array {
-  let length = 0;
-  for (let rest = value; rest > 0; rest = Math.floor(rest / 0x100)) length += 1;
-  const bytes = new Uint8Array(length);
-  for (let rest = value; rest > 0; rest = Math.floor(rest / 0x100)) bytes[--length] = rest % 0x100;
-  return bytes;
-}
-
-function bigintToBytes(value: bigint): Uint8Array {
-  if (value === 0n) return new Uint8Array(0);
-  const hex = value.toString(16);
-  const even = hex.length % 2 === 0 ? hex : `0${hex}`;
-  const bytes = new Uint8Array(even.length / 2);
-  for (let i = 0; i < bytes.length; i++)
-    bytes[i] = Number.parseInt(even.slice(2 * i, 2 * i + 2), 16);
-  return bytes;
+function writeList(writer: RlpWriter, members: readonly RlpInput[], depth: number): void {
+  // Also what stops an array that contains itself.
+  if (depth >= RLP_MAX_DEPTH) throw new RangeError(`lists are nested deeper than ${RLP_MAX_DEPTH}`);
+  const { size } = writer;
+  for (let i = members.length - 1; i >= 0; i--) write(writer, members[i] as RlpInput, depth + 1);
+  writer.list(size);
 }
 
 function uintBytes(value: RlpValue, name: string): Uint8Array {

@@ -87,6 +87,9 @@ describe("encoding", () => {
   test("takes text as UTF-8 even if it looks like hexadecimal", () => {
     expect(toHex(encodeRlp("0x12"))).toBe("8430783132");
     expect(toHex(encodeRlp("é"))).toBe("82c3a9");
+    expect(toHex(encodeRlp("\ud800"))).toBe("83efbfbd");
+    const long = "é".repeat(100_000);
+    expect(Buffer.compare(encodeRlp(long), referenceEncode(Buffer.from(long)))).toBe(0);
   });
 
   test.each<[RlpInput, string]>([
@@ -143,6 +146,14 @@ describe("encoding as rlp does", () => {
     fc.assert(
       fc.property(fc.maxSafeNat(), (number) => {
         expect(toHex(encodeRlp([number]))).toBe(toHex(referenceEncode([BigInt(number)])));
+      }),
+    );
+  });
+
+  test("any value, however it is nested", () => {
+    fc.assert(
+      fc.property(value, (plain) => {
+        expect(encodeRlp(plain)).toEqual(referenceEncode(plain as Uint8Array));
       }),
     );
   });

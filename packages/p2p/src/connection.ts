@@ -11,6 +11,9 @@ import type { ByteStream } from "./stream.ts";
 /** How many bytes of frames are gathered into one write to the stream. */
 const BATCH_BYTES = 64 * 1024;
 
+/** A smaller batch is not worth being told that the stream is done with it: nobody would use it again. */
+const LEAST_GIVEN_BACK = 16 * 1024;
+
 /**
  * Runs after the current turn and its microtasks: a loop that awaits accepted sends fills a batch
  * before the batch leaves. Outside Node a timer does the same a little later.
@@ -320,7 +323,8 @@ export class Connection {
     const { codec } = this.session;
     const bytes = codec.take();
     this.bytesOut += bytes.length;
-    if (this.#stream.write(bytes, () => codec.giveBack?.(bytes))) return;
+    const written = bytes.length < LEAST_GIVEN_BACK ? undefined : () => codec.giveBack?.(bytes);
+    if (this.#stream.write(bytes, written)) return;
     this.#isBlocked = true;
     const { writeTimeoutMs } = this.#limits;
     this.#writeTimer ??= this.#clock.setTimeout(() => {

@@ -1,8 +1,9 @@
+import { encodeWith } from "@heddle/identity";
+
 import { errorWithin, SchemaError } from "./schema/errors.ts";
 import { RlpReader } from "./schema/reader.ts";
 import { plainBytes } from "./schema/schema.ts";
 import type { Schema } from "./schema/schema.ts";
-import { encodeWith } from "./schema/writer.ts";
 
 /** Request ids are unsigned 64-bit integers (EIP-2481). */
 const MAX_ID_BYTES = 8;

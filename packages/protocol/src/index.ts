@@ -1,3 +1,4 @@
+export { RlpWriter } from "@heddle/identity";
 export { Disconnect, DisconnectReason, releaseMessage, UselessPeer } from "@heddle/p2p";
 export { codeTable } from "./code-table.ts";
 export type { CodeRow } from "./code-table.ts";
@@ -42,5 +43,4 @@ export { bytes, bytes32, fixedBytes, item, text } from "./schema/strings.ts";
 export type { BytesOptions, BytesSchema, SizeBounds, TextSchema } from "./schema/strings.ts";
 export { mapped, union } from "./schema/union.ts";
 export type { Mapping, UnionOf, Variants } from "./schema/union.ts";
-export { RlpWriter } from "./schema/writer.ts";
 export type { NotifyStats, RequestStats, RoundTrips } from "./stats.ts";

@@ -193,13 +193,18 @@ function readCompressed(msgId: number, body: Uint8Array): Uint8Array {
   }
 }
 
-/** Writes a message id as an RLP integer, 1 to 5 bytes. */
+/** The message ids that are all but always used, each as its one byte. */
+const SHORT_IDS: readonly Uint8Array[] = Array.from({ length: 0x80 }, (_, msgId) =>
+  Uint8Array.of(msgId === 0 ? 0x80 : msgId),
+);
+
+/** Writes a message id as an RLP integer, 1 to 5 bytes, to be read only. */
 function encodeMsgId(msgId: number): Uint8Array {
+  const short = SHORT_IDS[msgId];
+  if (short !== undefined) return short;
   if (!Number.isInteger(msgId) || msgId < 0 || msgId > MAX_MSG_ID) {
     throw new RangeError(`msgId ${msgId} is not an integer from 0 to ${MAX_MSG_ID}`);
   }
-  if (msgId === 0) return Uint8Array.of(0x80);
-  if (msgId < 0x80) return Uint8Array.of(msgId);
   const width = Math.ceil((32 - Math.clz32(msgId)) / 8);
   const encoded = new Uint8Array(1 + width);
   encoded[0] = 0x80 + width;

@@ -1,8 +1,7 @@
-import { RLP_MAX_DEPTH } from "@heddle/identity";
+import { encodeWith, RLP_MAX_DEPTH } from "@heddle/identity";
+import type { RlpWriter } from "@heddle/identity";
 
 import { RlpReader } from "./reader.ts";
-import { encodeWith } from "./writer.ts";
-import type { RlpWriter } from "./writer.ts";
 
 /** What a schema describes, for tables, documentation and generated test input. */
 export type Shape =

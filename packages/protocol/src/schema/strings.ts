@@ -109,7 +109,11 @@ function textWithin(options: SizeBounds): Schema<string> {
     (reader) => decodeText(reader.bytes, readExtent(reader, min, max), reader.at),
     (writer, value) => {
       if (typeof value !== "string") throw new SchemaValueError(`expected a text`);
-      expectSize(writer.text(value), min, max);
+      const length = writer.text(value);
+      if (length !== value.length && /\p{Surrogate}/u.test(value)) {
+        throw new SchemaValueError("a lone surrogate in a text");
+      }
+      expectSize(length, min, max);
     },
   );
 }

@@ -1,5 +1,3 @@
-import { SchemaValueError } from "./errors.ts";
-
 const INITIAL_BYTES = 4 * 1024;
 const KEPT_BYTES = 64 * 1024;
 /** Up to here a text is first tried as ASCII, byte by byte. */
@@ -10,7 +8,7 @@ const utf8 = new TextEncoder();
 /**
  * Writes RLP from back to front: when a header's turn comes, the length it states is known.
  *
- * For schemas only: write the last item first, then close the list with {@link RlpWriter.list}.
+ * Write the last item first, then close the list with {@link RlpWriter.list}.
  *
  * @see Ethereum Yellow Paper, appendix B
  */
@@ -67,14 +65,12 @@ export class RlpWriter {
   }
 
   /**
-   * Writes a byte string of UTF-8.
+   * Writes a byte string of UTF-8; half of a surrogate pair, which that cannot express, becomes U+FFFD.
    *
-   * @returns its length in bytes
-   * @throws {@link SchemaValueError} for half of a surrogate pair, which UTF-8 cannot express
+   * @returns its length in bytes: that of `value` for ASCII, and for nothing else
    */
   text(value: string): number {
     if (value.length <= SHORT_TEXT && this.#ascii(value)) return value.length;
-    if (/\p{Surrogate}/u.test(value)) throw new SchemaValueError("a lone surrogate in a text");
     const content = utf8.encode(value);
     this.bytes(content);
     return content.length;
