@@ -2,7 +2,7 @@ import type { Effort } from "./effort.ts";
 import { findGeth } from "./geth.ts";
 import { measure, measureIdle, warmUp } from "./measure.ts";
 import type { Sample } from "./measure.ts";
-import { nodeStack, ProcessPair } from "./process-pair.ts";
+import { nodeStack, ProcessPair, stackFor } from "./process-pair.ts";
 import type { Stack } from "./process-pair.ts";
 import type { Work } from "./works.ts";
 
@@ -67,10 +67,11 @@ export class Field implements AsyncDisposable {
 
   /** The stack's processes, which have done this work before, if need be just now. */
   async #warmPair(stack: Stack, work: Work): Promise<ProcessPair> {
-    let used = this.#pairs.get(stack.name);
+    const key = keyOf(stack, work);
+    let used = this.#pairs.get(key);
     if (used === undefined) {
-      used = { pair: await ProcessPair.start(stack), warm: new Set() };
-      this.#pairs.set(stack.name, used);
+      used = { pair: await ProcessPair.start(stackFor(stack, work)), warm: new Set() };
+      this.#pairs.set(key, used);
     }
     if (!used.warm.has(work)) await warmUp(used.pair, work, this.#effort);
     used.warm.add(work);
@@ -87,10 +88,15 @@ export class Field implements AsyncDisposable {
     } catch (error) {
       this.#failures.set(label, (this.#failures.get(label) ?? 0) + 1);
       this.#say(`! ${label}: ${error instanceof Error ? error.message : String(error)}`);
-      const used = this.#pairs.get(stack.name);
-      this.#pairs.delete(stack.name);
+      const used = this.#pairs.get(keyOf(stack, work));
+      this.#pairs.delete(keyOf(stack, work));
       await used?.pair[Symbol.asyncDispose]();
       return undefined;
     }
   }
+}
+
+/** Works of one core have processes of their own. */
+function keyOf({ name }: Stack, { isOneCore = false }: Work): string {
+  return isOneCore ? `${name} on one core` : name;
 }

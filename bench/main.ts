@@ -29,6 +29,11 @@ async function runWorks(options: Options): Promise<Line[]> {
   const lines: Line[] = [];
   for (const work of works) {
     if (!work.names.some((name) => options.only.test(name))) continue;
+    // What runs on one core is compiled there, too: a quick run would be over before.
+    if (work.isOneCore === true && options.isQuick) {
+      say(`SKIPPED: ${work.name}, because --quick is too short for it`);
+      continue;
+    }
     for (const [name, samples] of await field.run(work, stacks)) {
       lines.push(...toLines(work, name, samples));
     }

@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 
 import type { Command, Done } from "./drive.ts";
@@ -42,6 +43,18 @@ export function gethStack(binary: string, channels: number = CHANNELS): Stack {
     serve: ["bench-serve", String(channels)],
     drive: ["bench-drive"],
     canDo: () => true,
+  };
+}
+
+/** The stack as it is started for a work: held to one core, where the work asks for that. */
+export function stackFor(stack: Stack, { isOneCore = false }: Pick<Work, "isOneCore">): Stack {
+  if (!isOneCore) return stack;
+  const pin = ["-c", String(availableParallelism() - 1), stack.command];
+  return {
+    ...stack,
+    command: "taskset",
+    serve: [...pin, ...stack.serve],
+    drive: [...pin, ...stack.drive],
   };
 }
 

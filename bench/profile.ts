@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import type { Effort } from "./effort.ts";
 import type { Say } from "./field.ts";
 import { measure, warmUp } from "./measure.ts";
-import { ProcessPair } from "./process-pair.ts";
+import { ProcessPair, stackFor } from "./process-pair.ts";
 import type { Stack } from "./process-pair.ts";
 import { STAGES, sumUp } from "./stages.ts";
 import type { CpuProfile, Spent } from "./stages.ts";
@@ -33,7 +33,7 @@ export interface End {
  * @returns the driving end, then the serving one
  */
 export async function profileWork(stack: Stack, work: Work, effort: Effort): Promise<End[]> {
-  await using pair = await ProcessPair.start(stack);
+  await using pair = await ProcessPair.start(stackFor(stack, work));
   await warmUp(pair, work, effort);
   const samples = [];
   for (let round = 0; round < effort.rounds; round += 1) {

@@ -1,6 +1,7 @@
 import { cpus, totalmem } from "node:os";
 
 import type { Line } from "./table.ts";
+import { works } from "./works.ts";
 
 /** A row of the result, as `--json` writes it. */
 export interface Row {
@@ -17,7 +18,7 @@ export interface Row {
 export interface Result {
   readonly machine: Readonly<Record<string, string | number>>;
   readonly rows: readonly Row[];
-  /** What goes beyond the rows: Heddle without its faster backends, and CPU time of both ends. */
+  /** What goes beyond the rows: Heddle without its faster backends, one core, CPU time of both ends. */
   readonly also: {
     readonly rows: readonly Row[];
     readonly cpuUs: readonly { work: string; peer: string; drive: number; serve: number }[];
@@ -26,7 +27,9 @@ export interface Result {
 
 /** Sorts lines into what stands in the result. */
 export function toResult(lines: readonly Line[], machine: Result["machine"]): Result {
-  const isBeside = ({ peer }: Line): boolean => peer === "heddle-portable";
+  const beside = new Set(works.flatMap(({ isOneCore, names }) => (isOneCore ? names : [])));
+  const isBeside = ({ work, peer }: Line): boolean =>
+    peer === "heddle-portable" || beside.has(work);
   return {
     machine,
     rows: lines.filter((line) => !isBeside(line)).map(toRow),

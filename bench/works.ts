@@ -13,6 +13,8 @@ export interface Work {
   readonly size?: number;
   /** Protocols on the connection the work needs; 1 if not given. */
   readonly channels?: number;
+  /** Both processes are held to one core. */
+  readonly isOneCore?: boolean;
   readonly command: (ms: number) => Command;
 }
 
@@ -55,6 +57,14 @@ export const works: readonly Work[] = [
     names: ["foobar-rtt"],
     unit: "rtt/s",
     kind: "rate",
+    command: (ms) => ({ do: "rtt", ms }),
+  },
+  {
+    name: "foobar-rtt-one-core",
+    names: ["foobar-rtt-one-core"],
+    unit: "rtt/s",
+    kind: "rate",
+    isOneCore: true,
     command: (ms) => ({ do: "rtt", ms }),
   },
   oneWay("oneway-16B", 16),

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 
 import { parseOptions } from "../args.ts";
 import { renderLinePlot } from "../line-plot.ts";
+import { nodeStack, stackFor } from "../process-pair.ts";
 import { replaceSection } from "../readme.ts";
 import { toResult } from "../result.ts";
 import { sumUp } from "../stages.ts";
@@ -121,12 +122,30 @@ describe("targets", () => {
   });
 });
 
+describe("a work of one core", () => {
+  const stack = nodeStack("heddle");
+
+  test("has both its processes held there, and does the same otherwise", () => {
+    const held = stackFor(stack, { isOneCore: true });
+    expect(held.command).toBe("taskset");
+    expect(held.serve.slice(0, 3)).toEqual(["-c", expect.stringMatching(/^\d+$/), stack.command]);
+    expect(held.serve.slice(3)).toEqual(stack.serve);
+    expect(held.drive.slice(0, 3)).toEqual(held.serve.slice(0, 3));
+    expect(held.drive.slice(3)).toEqual(stack.drive);
+  });
+
+  test("is the exception", () => {
+    expect(stackFor(stack, {})).toBe(stack);
+  });
+});
+
 describe("the result as JSON", () => {
   test("has the rows that stacks share, and beside them what only Heddle has", () => {
     const result = toResult(
       [
         { ...line("oneway-16B", "heddle", 7), cpu: { driveUs: 1, serveUs: 2 } },
         line("handshake-seq", "heddle-portable", 3),
+        line("foobar-rtt-one-core", "geth", 4),
       ],
       { cpu: "some" },
     );
@@ -144,6 +163,15 @@ describe("the result as JSON", () => {
             median: 3,
             min: 3,
             max: 3,
+            rounds: 1,
+          },
+          {
+            work: "foobar-rtt-one-core",
+            peer: "geth",
+            unit: "msg/s",
+            median: 4,
+            min: 4,
+            max: 4,
             rounds: 1,
           },
         ],
