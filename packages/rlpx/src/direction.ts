@@ -20,7 +20,7 @@ const ZEROS = new Uint8Array(WINDOW_BYTES);
 const LEAST_KEYSTREAM_BYTES = 512;
 const NOTHING = new Uint8Array(0);
 
-/** One direction of a connection: its keystream and its MAC, lent to an engine while there is work. */
+/** One direction of a connection: its keystream and its MAC, lent to an engine until another one needs that. */
 export class Direction {
   readonly engine: FrameEngine;
   readonly #cipher: AesCtr;
@@ -44,10 +44,12 @@ export class Direction {
       engine.window.set(piece);
       engine.absorbSeed(piece.length);
     }
-    this.release();
   }
 
-  /** Loads this direction into the engine; returns false when it was there and the window is as it left it. */
+  /**
+   * Loads this direction into the engine, where it stays until another one is loaded; returns false when it was
+   * there and the window is as it left it.
+   */
   acquire(): boolean {
     const { engine } = this;
     if (engine.holder === this) return false;

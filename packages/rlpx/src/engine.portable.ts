@@ -30,15 +30,15 @@ class PortableEngine implements FrameEngine {
     this.#settle();
   }
 
-  sealFrames(end: number): void {
-    let keystreamAt = 0;
+  sealFrames(end: number, keystreamAt: number): void {
+    let from = keystreamAt;
     for (let at = 0; at < end;) {
       const length = (this.#sizeAt(at) + 15) & ~15;
-      this.sealHeader(at, keystreamAt);
-      this.sealBody(at + 32, length, keystreamAt + 16);
+      this.sealHeader(at, from);
+      this.sealBody(at + 32, length, from + 16);
       this.sealTag(at + 32 + length);
       at += length + 48;
-      keystreamAt += length + 16;
+      from += length + 16;
     }
   }
 

@@ -11,7 +11,7 @@ interface EngineExports {
   readonly memory: { readonly buffer: ArrayBuffer };
   readonly reset: () => void;
   readonly absorbSeed: (length: number) => void;
-  readonly sealFrames: (end: number) => void;
+  readonly sealFrames: (end: number, keystreamAt: number) => void;
   readonly sealHeader: (at: number, keystreamAt: number) => void;
   readonly sealBody: (at: number, length: number, keystreamAt: number) => void;
   readonly sealTag: (at: number) => void;
@@ -46,7 +46,7 @@ export function createWasmEngine(): FrameEngine | undefined {
     keystream: new Uint8Array(buffer, keystream, WINDOW_BYTES),
     reset: wasm.reset,
     absorbSeed: wasm.absorbSeed,
-    sealFrames: wasm.sealFrames,
+    sealFrames: (end, keystreamAt) => wasm.sealFrames(end, keystream + keystreamAt),
     sealHeader: (at, keystreamAt) => wasm.sealHeader(window + at, keystream + keystreamAt),
     sealBody: (at, length, keystreamAt) =>
       wasm.sealBody(window + at, length, keystream + keystreamAt),

@@ -42,7 +42,7 @@ export class FrameWriter {
    * @param secrets - copied
    * @param engine - does the work; the one that all connections share unless told otherwise
    */
-  constructor(secrets: FrameSecrets, engine: FrameEngine = sharedEngine()) {
+  constructor(secrets: FrameSecrets, engine: FrameEngine = sharedEngine("sealing")) {
     this.#direction = new Direction(secrets, engine);
   }
 
@@ -126,10 +126,8 @@ export class FrameWriter {
     const { engine } = direction;
     direction.acquire();
     engine.window.set(this.#wire.subarray(this.#sealedTo, this.#end));
-    direction.keystream(this.#unsealedBytes);
-    engine.sealFrames(length);
+    engine.sealFrames(length, direction.keystream(this.#unsealedBytes));
     this.#wire.set(engine.window.subarray(0, length), this.#sealedTo);
-    direction.release();
     this.#unsealedBytes = 0;
     this.#sealedTo = this.#end;
   }
@@ -153,7 +151,6 @@ export class FrameWriter {
     }
     engine.sealTag(0);
     this.#wire.set(engine.window.subarray(0, MAC_BYTES), at);
-    direction.release();
     this.#sealedTo = this.#end;
   }
 }
@@ -184,7 +181,7 @@ export class FrameReader {
    */
   constructor(
     secrets: FrameSecrets & { readonly maxFrameSize: number },
-    engine: FrameEngine = sharedEngine(),
+    engine: FrameEngine = sharedEngine("opening"),
   ) {
     this.#direction = new Direction(secrets, engine);
     this.maxFrameSize = secrets.maxFrameSize;
@@ -222,7 +219,6 @@ export class FrameReader {
     if (this.#direction.acquire()) this.#input.forgetWindow();
     const data = this.#readHeader() ? this.#readFrame() : undefined;
     if (data === undefined) {
-      this.#direction.release();
       this.#input.settle();
       return undefined;
     }

@@ -13,7 +13,7 @@ export const MEMORY = { digest: 960, window: 0x10000, keystream: 0x20000 } as co
 /**
  * Turns bytes in a window into sealed or opened ones, for one direction at a time.
  *
- * One engine serves every connection: a direction copies its state in, works on the window, and copies
+ * An engine serves every connection: a direction copies its state in, works on the window, and copies
  * its state out, so an idle connection owns nothing but {@link STATE}`.bytes` bytes and no slot ever has
  * to be given back. All offsets and lengths count bytes; body lengths are multiples of 16.
  */
@@ -35,7 +35,7 @@ export interface FrameEngine {
   absorbSeed(length: number): void;
 
   /** Seals the whole frames that fill `[0, end)`, laid out as on the wire with the MACs left blank. */
-  sealFrames(end: number): void;
+  sealFrames(end: number, keystreamAt: number): void;
   /** Seals the 16-byte header at `at` and writes its MAC behind it. */
   sealHeader(at: number, keystreamAt: number): void;
   /** Seals a piece of a frame. */

@@ -222,8 +222,10 @@ describe("where WebAssembly cannot be had", () => {
       expect(createWasmEngine()).toBeUndefined();
       vi.resetModules();
       const { sharedEngine } = await import("../src/engine.ts");
-      expect(sharedEngine().constructor.name).toBe("PortableEngine");
-      expect(sharedEngine()).toBe(sharedEngine());
+      for (const use of ["sealing", "opening"] as const) {
+        expect(sharedEngine(use).constructor.name).toBe("PortableEngine");
+        expect(sharedEngine(use)).toBe(sharedEngine(use));
+      }
     },
   );
 });

@@ -180,10 +180,9 @@
   (call $stepFrame)
   (call $copy16 (local.get $at) (i32.const {{tag}})))
 
-(func (export "sealFrames") (param $end i32)
-  (local $at i32) (local $keystreamAt i32) (local $length i32)
+(func (export "sealFrames") (param $end i32) (param $keystreamAt i32)
+  (local $at i32) (local $length i32)
   (local.set $at (i32.const {{window}}))
-  (local.set $keystreamAt (i32.const {{keystream}}))
   (local.set $end (i32.add (local.get $at) (local.get $end)))
   (block $done
     (loop $frames
