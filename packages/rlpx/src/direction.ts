@@ -92,6 +92,22 @@ export class Direction {
     return at;
   }
 
+  /** How much keystream is made already, which the next bytes have to use. */
+  get keystreamLeft(): number {
+    return this.#keystreamEnd - this.#keystreamAt;
+  }
+
+  /**
+   * Encrypts or decrypts without the engine, which spares the keystream's way through its memory; to be called
+   * when no keystream is left.
+   *
+   * @param data - multiple of 16 bytes; only read
+   * @returns a new buffer, the caller's
+   */
+  crypt(data: Uint8Array): Uint8Array {
+    return this.#cipher.update(data);
+  }
+
   #makeKeystream(length: number, ahead: number): void {
     const { keystream } = this.engine;
     const rest = this.#keystreamEnd - this.#keystreamAt;

@@ -48,6 +48,10 @@ class PortableEngine implements FrameEngine {
     this.window.set(this.#tag(), at + 16);
   }
 
+  absorbBody(at: number, length: number): void {
+    this.#absorb(this.window.subarray(at, at + length));
+  }
+
   sealBody(at: number, length: number, keystreamAt: number): void {
     this.#xorKeystream(at, length, keystreamAt);
     this.#absorb(this.window.subarray(at, at + length));

@@ -13,6 +13,7 @@ interface EngineExports {
   readonly absorbSeed: (length: number) => void;
   readonly sealFrames: (end: number, keystreamAt: number) => void;
   readonly sealHeader: (at: number, keystreamAt: number) => void;
+  readonly absorbBody: (at: number, length: number) => void;
   readonly sealBody: (at: number, length: number, keystreamAt: number) => void;
   readonly sealTag: (at: number) => void;
   readonly openHeader: (at: number, keystreamAt: number) => number;
@@ -48,6 +49,7 @@ export function createWasmEngine(): FrameEngine | undefined {
     absorbSeed: wasm.absorbSeed,
     sealFrames: (end, keystreamAt) => wasm.sealFrames(end, keystream + keystreamAt),
     sealHeader: (at, keystreamAt) => wasm.sealHeader(window + at, keystream + keystreamAt),
+    absorbBody: (at, length) => wasm.absorbBody(window + at, length),
     sealBody: (at, length, keystreamAt) =>
       wasm.sealBody(window + at, length, keystream + keystreamAt),
     sealTag: (at) => wasm.sealTag(window + at),

@@ -2,6 +2,7 @@ import { borrowBuffer, returnBuffer } from "./buffer-pool.ts";
 import { Direction, type FrameSecrets } from "./direction.ts";
 import { sharedEngine } from "./engine.ts";
 import { RemoteProtocolError } from "./errors.ts";
+import { freeBuffer } from "./free-buffer.ts";
 import { type FrameEngine, WINDOW_BYTES } from "./layout.ts";
 import { ReadBuffer } from "./read-buffer.ts";
 
@@ -142,11 +143,19 @@ export class FrameWriter {
     engine.sealHeader(0, direction.keystream(16));
     this.#wire.set(engine.window.subarray(0, HEADER_BYTES), at);
     at += HEADER_BYTES;
-    for (const end = at + padded; at < end;) {
+    const end = at + padded;
+    const made = Math.min(direction.keystreamLeft, padded);
+    engine.window.set(this.#wire.subarray(at, at + made));
+    engine.sealBody(0, made, direction.keystream(made));
+    this.#wire.set(engine.window.subarray(0, made), at);
+    at += made;
+    while (at < end) {
       const length = Math.min(end - at, WINDOW_BYTES);
-      engine.window.set(this.#wire.subarray(at, at + length));
-      engine.sealBody(0, length, direction.keystream(length));
-      this.#wire.set(engine.window.subarray(0, length), at);
+      const sealed = direction.crypt(this.#wire.subarray(at, at + length));
+      engine.window.set(sealed);
+      engine.absorbBody(0, length);
+      this.#wire.set(sealed, at);
+      freeBuffer(sealed);
       at += length;
     }
     engine.sealTag(0);
@@ -278,10 +287,7 @@ export class FrameReader {
       const rest = padded - this.#openedBytes;
       const length = Math.min(this.#input.length & ~15, rest, WINDOW_BYTES);
       if (length < rest && length < LEAST_PIECE_BYTES) return undefined;
-      const at = this.#input.load(length, engine.window);
-      engine.openBody(at, length, this.#direction.keystream(length));
-      this.#keep(engine.window.subarray(at, at + length));
-      this.#input.consume(length);
+      this.#openPiece(length);
     }
     if (this.#input.length < MAC_BYTES) return undefined;
     if (!engine.openTag(this.#input.load(MAC_BYTES, engine.window))) this.#failFrame();
@@ -291,6 +297,27 @@ export class FrameReader {
     this.#openedBytes = 0;
     this.#frameSize = 0;
     return data;
+  }
+
+  /** Opens the next `length` bytes of a body: with the keystream that is there already, then without any. */
+  #openPiece(length: number): void {
+    const direction = this.#direction;
+    const { engine } = direction;
+    const made = Math.min(direction.keystreamLeft, length);
+    if (made > 0) {
+      const at = this.#input.load(made, engine.window);
+      engine.openBody(at, made, direction.keystream(made));
+      this.#keep(engine.window.subarray(at, at + made));
+      this.#input.consume(made);
+    }
+    const rest = length - made;
+    if (rest === 0) return;
+    const at = this.#input.load(rest, engine.window);
+    engine.absorbBody(at, rest);
+    const opened = direction.crypt(engine.window.subarray(at, at + rest));
+    this.#keep(opened);
+    freeBuffer(opened);
+    this.#input.consume(rest);
   }
 
   /** Keeps a piece of frame-data, without the padding at its end. */

@@ -38,6 +38,8 @@ export interface FrameEngine {
   sealFrames(end: number, keystreamAt: number): void;
   /** Seals the 16-byte header at `at` and writes its MAC behind it. */
   sealHeader(at: number, keystreamAt: number): void;
+  /** Takes a piece of a frame that is ciphertext into the MAC. */
+  absorbBody(at: number, length: number): void;
   /** Seals a piece of a frame. */
   sealBody(at: number, length: number, keystreamAt: number): void;
   /** Writes the MAC of the frame whose body was sealed in pieces. */
