@@ -1,7 +1,8 @@
 import { Disconnect, DisconnectReason } from "@heddle/p2p";
 import type { Clock, Message, MessageReadWriter, Peer } from "@heddle/p2p";
 
-import { Envelope } from "./envelope.ts";
+import { Envelope, seal } from "./envelope.ts";
+import type { RequestId } from "./envelope.ts";
 import { HandlerError, isEnd } from "./errors.ts";
 import { badPayload, handlerFault, unexpectedCode } from "./faults.ts";
 import { ENCODED } from "./plan.ts";
@@ -183,30 +184,34 @@ export class TypedConnection {
     if (handler === undefined) {
       throw new Disconnect(DisconnectReason.subprotocolError, `${request}: no handler`);
     }
-    let envelope: Envelope | undefined;
+    let id: RequestId | undefined;
     let value: unknown;
     try {
-      if (kind.hasIds) envelope = new Envelope(message.payload);
-      value =
-        envelope === undefined ? kind.schema.decode(message.payload) : envelope.open(kind.schema);
+      if (kind.hasIds) {
+        const envelope = new Envelope(message.payload);
+        ({ id } = envelope);
+        value = envelope.open(kind.schema);
+      } else {
+        value = kind.schema.decode(message.payload);
+      }
     } catch (error) {
       throw badPayload(error, request, kind.name);
     }
     const result = this.#handle(handler, request, value);
     this.#running += 1;
     if (kind.hasIds && !isThenable(result)) {
-      this.#reply(kind, envelope, result).then(this.#served, this.#notServed);
+      this.#reply(kind, id, result).then(this.#served, this.#notServed);
       return;
     }
     const before = this.#lastReply.get(kind);
-    const sent = this.#replyLater(kind, envelope, result, before);
+    const sent = this.#replyLater(kind, id, result, before);
     if (!kind.hasIds) this.#lastReply.set(kind, sent.catch(ignore));
     sent.then(this.#served, this.#notServed);
   }
 
   async #replyLater(
     kind: RequestKind,
-    envelope: Envelope | undefined,
+    id: RequestId | undefined,
     result: unknown,
     before: Promise<void> | undefined,
   ): Promise<void> {
@@ -217,16 +222,14 @@ export class TypedConnection {
       throw handlerFault(error, kind.request, this.#peer.signal);
     }
     await before;
-    await this.#reply(kind, envelope, value);
+    await this.#reply(kind, id, value);
   }
 
-  #reply(kind: RequestKind, envelope: Envelope | undefined, value: unknown): Promise<void> {
+  #reply(kind: RequestKind, id: RequestId | undefined, value: unknown): Promise<void> {
     let payload: Uint8Array;
     try {
       payload =
-        envelope === undefined
-          ? kind.replySchema.encode(value)
-          : envelope.seal(kind.replySchema, value);
+        id === undefined ? kind.replySchema.encode(value) : seal(id, kind.replySchema, value);
     } catch (error) {
       return Promise.reject(new HandlerError(kind.request, errorWithin(error, kind.replyName)));
     }

@@ -8,14 +8,15 @@ import type { Schema } from "./schema/schema.ts";
 /** Request ids are unsigned 64-bit integers (EIP-2481). */
 const MAX_ID_BYTES = 8;
 
+/** A request id: as an integer where a `number` holds it, otherwise as the RLP that came. */
+export type RequestId = number | Uint8Array;
+
 /** A received `[id, body]`: its id is read, its body not looked at. */
 export class Envelope {
-  /** As an integer, where a `number` holds it; otherwise Infinity. */
-  readonly id: number;
+  /** Shares no memory with the payload, which a handler may release before its reply is sealed. */
+  readonly id: RequestId;
   readonly #reader: RlpReader;
   readonly #outer: number;
-  readonly #idStart: number;
-  readonly #idEnd: number;
 
   /**
    * Reads the id and nothing else, in constant time.
@@ -27,13 +28,11 @@ export class Envelope {
     const reader = new RlpReader(plainBytes(payload));
     this.#reader = reader;
     this.#outer = reader.enter();
-    this.#idStart = reader.at;
     try {
       this.id = readId(reader);
     } catch (error) {
       throw errorWithin(error, "id");
     }
-    this.#idEnd = reader.at;
   }
 
   /** Decodes the body; once. */
@@ -45,28 +44,20 @@ export class Envelope {
     reader.finish();
     return value;
   }
-
-  /** Encodes `[id, body]` with the id as it came, whatever its size. */
-  seal<T>(schema: Schema<T>, value: T): Uint8Array {
-    const { bytes } = this.#reader;
-    return encodeWith((writer) => {
-      schema.write(writer, value);
-      writer.copy(bytes, this.#idStart, this.#idEnd);
-      writer.list(0);
-    });
-  }
 }
 
-/** Encodes `[id, body]` with an id of our own. */
-export function sealRequest<T>(id: number, schema: Schema<T>, value: T): Uint8Array {
+/** Encodes `[id, body]`: with an id of our own, or with the peer's as it came, whatever its size. */
+export function seal<T>(id: RequestId, schema: Schema<T>, value: T): Uint8Array {
   return encodeWith((writer) => {
     schema.write(writer, value);
-    writer.uint(id);
+    if (typeof id === "number") writer.uint(id);
+    else writer.encoded(id);
     writer.list(0);
   });
 }
 
-function readId(reader: RlpReader): number {
+function readId(reader: RlpReader): RequestId {
+  const start = reader.at;
   const length = reader.byteString();
   const { at, bytes } = reader;
   if (length > MAX_ID_BYTES) {
@@ -76,6 +67,5 @@ function readId(reader: RlpReader): number {
   let id = 0;
   for (let i = at; i < at + length; i++) id = id * 256 + (bytes[i] as number);
   reader.at = at + length;
-  // An id that a double cannot hold is echoed as bytes; none of ours is that large.
-  return Number.isSafeInteger(id) ? id : Infinity;
+  return Number.isSafeInteger(id) ? id : bytes.slice(start, reader.at);
 }

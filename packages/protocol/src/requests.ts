@@ -4,7 +4,7 @@ import { RlpError } from "@heddle/identity";
 
 import type { CallOptions } from "./context.ts";
 import { DeadlineTimer } from "./deadline.ts";
-import { Envelope, sealRequest } from "./envelope.ts";
+import { Envelope, seal } from "./envelope.ts";
 import { BadReply, PeerGone, RequestTimeout } from "./errors.ts";
 import { checkReplyBytes, checkTimeout } from "./messages.ts";
 import { badPayload } from "./faults.ts";
@@ -179,13 +179,15 @@ export class Requests {
   }
 
   #match(kind: RequestKind, envelope: Envelope, message: Message): Pending | undefined {
-    const pending = this.#pending.get(envelope.id);
+    const { id } = envelope;
+    // None of ours is larger than a number holds.
+    const pending = typeof id === "number" ? this.#pending.get(id) : undefined;
     if (pending !== undefined) {
       if (pending.kind !== kind) throw this.#refuseWrongCode(pending, kind);
       this.#answer(pending, message, (schema) => envelope.open(schema));
       return pending;
     }
-    if (envelope.id < 1 || envelope.id > this.#lastId) {
+    if (typeof id !== "number" || id < 1 || id > this.#lastId) {
       throw new RemoteProtocolError(
         "ERR_PROTOCOL_UNKNOWN_REQUEST",
         `${kind.reply}: answers a request that was never made`,
@@ -289,7 +291,7 @@ export class Requests {
 
 function encode(kind: RequestKind, id: number, value: unknown): Uint8Array {
   try {
-    return kind.hasIds ? sealRequest(id, kind.schema, value) : kind.schema.encode(value);
+    return kind.hasIds ? seal(id, kind.schema, value) : kind.schema.encode(value);
   } catch (error) {
     throw errorWithin(error, kind.name);
   }
