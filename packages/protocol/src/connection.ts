@@ -5,12 +5,12 @@ import { Envelope, seal } from "./envelope.ts";
 import type { RequestId } from "./envelope.ts";
 import { HandlerError, isEnd } from "./errors.ts";
 import { badPayload, handlerFault, unexpectedCode } from "./faults.ts";
-import { ENCODED } from "./plan.ts";
 import type { AnyHandler, NotifyKind, Plan, RequestKind } from "./plan.ts";
 import { Requests } from "./requests.ts";
 import { ConnectionCounters, createContext } from "./runtime-context.ts";
 import type { AnyContext } from "./runtime-context.ts";
 import { errorWithin } from "./schema/errors.ts";
+import { sendPayload } from "./send.ts";
 
 /** Messages read ahead while handlers are busy and replies are waited for. */
 const MAX_READ_AHEAD = 64;
@@ -234,7 +234,7 @@ export class TypedConnection {
       return Promise.reject(new HandlerError(kind.request, errorWithin(error, kind.replyName)));
     }
     this.#counters.ofRequest(kind).served += 1;
-    return this.#rw.sendEncoded(kind.replyCode, payload, ENCODED);
+    return sendPayload(this.#rw, kind.replyCode, payload);
   }
 
   readonly #served = (): void => this.#finish(false);

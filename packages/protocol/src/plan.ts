@@ -1,12 +1,7 @@
-import type { SendOptions } from "@heddle/p2p";
-
 import { hasIds } from "./definition.ts";
 import type { AnyDefinition } from "./definition.ts";
 import { replyName } from "./messages.ts";
 import type { Schema } from "./schema/schema.ts";
-
-/** What a schema has encoded was made for one message alone. */
-export const ENCODED: SendOptions = { release: true };
 
 /** A handler of any message, as the runtime calls it. */
 export type AnyHandler = (context: unknown, value: unknown) => unknown;

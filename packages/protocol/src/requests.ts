@@ -8,9 +8,9 @@ import { Envelope, seal } from "./envelope.ts";
 import { BadReply, PeerGone, RequestTimeout } from "./errors.ts";
 import { checkReplyBytes, checkTimeout } from "./messages.ts";
 import { badPayload } from "./faults.ts";
-import { ENCODED } from "./plan.ts";
 import type { RequestKind } from "./plan.ts";
 import { errorWithin } from "./schema/errors.ts";
+import { sendPayload } from "./send.ts";
 import type { RequestCounters } from "./stats.ts";
 
 /** What the requests of one connection need. */
@@ -46,7 +46,7 @@ const ignore = (): void => undefined;
  * Our requests on one connection that wait for their replies.
  *
  * Replies are matched by id, or by order for the kinds that have none; there a request that was given
- * up keeps its place until its reply has come.
+ * up keeps its place until its reply has come. One that could not be sent gives its place up.
  */
 export class Requests {
   readonly #options: RequestsOptions;
@@ -160,14 +160,25 @@ export class Requests {
       signal.addEventListener("abort", cancel, { once: true });
       pending.release = () => signal.removeEventListener("abort", cancel);
     }
-    this.#options.countersOf(kind).sent += 1;
-    this.#options.rw.sendEncoded(kind.code, payload, ENCODED).catch((error: unknown) => {
-      if (!this.#pending.has(pending.key)) return;
-      const isGone = error instanceof DisconnectedError;
-      this.#settle(pending);
-      pending.reject(isGone ? new PeerGone(kind.request, error) : error);
-    });
+    sendPayload(this.#options.rw, kind.code, payload).then(
+      () => void (this.#options.countersOf(kind).sent += 1),
+      (error: unknown) => this.#notSent(pending, error),
+    );
     this.#options.started();
+  }
+
+  /** A request never left: whether it still waits or was given up, no reply to it can come. */
+  #notSent(pending: Pending, error: unknown): void {
+    const { key, kind } = pending;
+    const queue = kind.hasIds ? [] : this.#queueOf(kind);
+    const place = queue.indexOf(pending);
+    if (place !== -1) {
+      queue.splice(place, 1);
+      if (pending.isAbandoned) this.#abandoned -= 1;
+    }
+    if (!this.#pending.has(key)) return;
+    this.#settle(pending);
+    pending.reject(error instanceof DisconnectedError ? new PeerGone(kind.request, error) : error);
   }
 
   #readReply(kind: RequestKind, message: Message): Envelope {

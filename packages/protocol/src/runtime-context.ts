@@ -1,10 +1,10 @@
 import type { MessageReadWriter, Peer } from "@heddle/p2p";
 
 import type { CallOptions } from "./context.ts";
-import { ENCODED } from "./plan.ts";
 import type { NotifyKind, Plan, RequestKind } from "./plan.ts";
 import type { Requests } from "./requests.ts";
 import { errorWithin } from "./schema/errors.ts";
+import { sendPayload } from "./send.ts";
 import { NotifyCounters, RequestCounters } from "./stats.ts";
 
 /** What the runtime gives to handlers; typed for authors as `Context`. */
@@ -97,10 +97,10 @@ function sendNotify(
   } catch (error) {
     throw errorWithin(error, kind.name);
   }
-  counters.ofNotify(kind).sent += 1;
-  const sent = rw.sendEncoded(kind.code, payload, ENCODED);
+  const sent = sendPayload(rw, kind.code, payload);
+  const count = (): void => void (counters.ofNotify(kind).sent += 1);
   // A send that nobody awaits must not bring the process down when the connection ends.
-  sent.catch(ignore);
+  sent.then(count, ignore);
   return sent;
 }
 

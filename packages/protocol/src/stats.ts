@@ -9,7 +9,7 @@ export interface RoundTrips {
 
 /** What has happened to one kind of request on one connection. */
 export interface RequestStats {
-  /** Asked by us. */
+  /** Asked by us; what was refused, as by a full send queue, does not count. */
   readonly sent: number;
   readonly answered: number;
   readonly timedOut: number;
@@ -25,6 +25,7 @@ export interface RequestStats {
 
 /** What has happened to one kind of notification on one connection. */
 export interface NotifyStats {
+  /** Accepted for sending; what was refused, as by a full send queue, does not count. */
   readonly sent: number;
   readonly received: number;
 }

@@ -509,6 +509,7 @@ describe("without ids", () => {
     await s.far.send(1, "one");
     await settle();
     void s.c.call.ask(5);
+    await settle();
     expect(s.c.stats.requests.ask.sent).toBe(4);
   });
 
