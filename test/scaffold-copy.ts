@@ -112,12 +112,12 @@ export class WorkspaceCopy {
     return files;
   }
 
-  /** Links what is installed, but for caches: what is built here must not get into those of the house. */
+  /** Links what is installed, but for the house's packages and its caches: nothing here may get into those. */
   async #linkModules(): Promise<void> {
     const [from, to] = [join(HOUSE, "node_modules"), join(this.root, "node_modules")];
     await mkdir(to);
     for (const entry of await readdir(from)) {
-      if (/^\.(?!bin$|pnpm$)/.test(entry)) continue;
+      if (/^\.(?!bin$|pnpm$)|^@heddle$/.test(entry)) continue;
       await symlink(join(from, entry), join(to, entry));
     }
   }
