@@ -1,10 +1,9 @@
-import { parseArgs } from "node:util";
-
 import { escapeText, generateSecretKey } from "@heddle/identity";
 import { Server } from "@heddle/p2p";
 import type { DisconnectedError } from "@heddle/p2p";
 
 import { createTypedFooBar } from "./protocol.ts";
+import { readArgs, WrongCall } from "./wrong-call.ts";
 
 const USAGE = `usage:
   foo-bar:typed serve [--listen HOST:PORT]   answer every foo with bar
@@ -41,25 +40,32 @@ async function dial(enode: string, count: number): Promise<void> {
 }
 
 async function main(args: string[]): Promise<void> {
-  const { values, positionals } = parseArgs({
+  const { values, positionals } = readArgs({
     args,
     allowPositionals: true,
     options: {
       listen: { type: "string", default: "127.0.0.1:30303" },
       count: { type: "string", default: "1" },
+      help: { type: "boolean", short: "h", default: false },
     },
   });
+  if (values.help) {
+    console.log(USAGE);
+    return;
+  }
   const [command, enode, ...rest] = positionals;
   const count = Number(values.count);
-  if (!Number.isInteger(count) || count < 1) throw new Error("--count: expected an integer >= 1");
+  if (!Number.isInteger(count) || count < 1)
+    throw new WrongCall("--count: expected an integer >= 1");
   if (command === "serve" && enode === undefined) return serve(values.listen);
   if (command === "dial" && enode !== undefined && rest.length === 0) return dial(enode, count);
-  throw new Error(USAGE);
+  throw new WrongCall("expected serve, or dial and an enode URL");
 }
 
 try {
   await main(process.argv.slice(2));
 } catch (error) {
   console.error(`foo-bar:typed: ${error instanceof Error ? error.message : String(error)}`);
-  process.exitCode = 1;
+  if (error instanceof WrongCall) console.error(USAGE);
+  process.exitCode = error instanceof WrongCall ? 2 : 1;
 }

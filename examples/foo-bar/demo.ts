@@ -77,6 +77,11 @@ function stop(child: ChildProcess): Promise<number | null> {
   });
 }
 
+const [argument] = process.argv.slice(2);
+if (argument !== undefined) {
+  console.error(`demo: takes no arguments, got ${escapeText(argument, 50)}`);
+  process.exit(2);
+}
 const deadline = setTimeout(() => {
   console.error(`demo: not done after ${DEADLINE_MS} ms`);
   process.exit(1);

@@ -1,11 +1,10 @@
-import { parseArgs } from "node:util";
-
 import { escapeText, generateSecretKey, parseEnode } from "@heddle/identity";
 import { loadOrCreateKeyFile } from "@heddle/identity/key-file";
 import { Server } from "@heddle/p2p";
 import type { DisconnectedError } from "@heddle/p2p";
 
 import { createFooBar } from "./protocol.ts";
+import { readArgs, WrongCall } from "./wrong-call.ts";
 
 const USAGE = `usage:
   foo-bar serve [--listen HOST:PORT] [--key-file FILE]   answer every foo with bar
@@ -13,28 +12,28 @@ const USAGE = `usage:
 
 const CLIENT_ID = "heddle-foo-bar/0.1.0";
 
-/** A wrong call or a failed dial: one clear line, and exit code 1. */
-class Failure extends Error {
-  override readonly name: string = "Failure";
-}
-
 async function main(args: readonly string[]): Promise<void> {
-  const { values, positionals } = parseArgs({
+  const { values, positionals } = readArgs({
     args: [...args],
     allowPositionals: true,
     options: {
       listen: { type: "string", default: "127.0.0.1:30303" },
       "key-file": { type: "string" },
       count: { type: "string", default: "1" },
+      help: { type: "boolean", short: "h", default: false },
     },
   });
+  if (values.help) {
+    console.log(USAGE);
+    return;
+  }
   const file = values["key-file"];
   const key = file === undefined ? generateSecretKey() : await loadOrCreateKeyFile(file);
   const [command, enode, ...rest] = positionals;
   if (command === "serve" && enode === undefined) await serve(key, values.listen);
   else if (command === "dial" && enode !== undefined && rest.length === 0) {
     await dial(key, enode, readCount(values.count));
-  } else throw new Failure(USAGE);
+  } else throw new WrongCall("expected serve, or dial and an enode URL");
 }
 
 async function serve(key: Uint8Array, listen: string): Promise<void> {
@@ -71,18 +70,21 @@ async function dial(key: Uint8Array, enode: string, count: number): Promise<void
   await server.start();
   await server.dial(node);
   const { message } = await ended;
-  if (answers < count) throw new Failure(`${answers} of ${count} answers, then ${message}`);
+  if (answers < count) throw new Error(`${answers} of ${count} answers, then ${message}`);
 }
 
 function readCount(text: string): number {
   const count = Number(text);
   if (Number.isInteger(count) && count >= 1 && count <= 1_000_000) return count;
-  throw new Failure(`--count: expected an integer from 1 to 1000000, got ${escapeText(text, 50)}`);
+  throw new WrongCall(
+    `--count: expected an integer from 1 to 1000000, got ${escapeText(text, 50)}`,
+  );
 }
 
 try {
   await main(process.argv.slice(2));
 } catch (error) {
   console.error(`foo-bar: ${error instanceof Error ? error.message : String(error)}`);
-  process.exitCode = 1;
+  if (error instanceof WrongCall) console.error(USAGE);
+  process.exitCode = error instanceof WrongCall ? 2 : 1;
 }

@@ -1,3 +1,5 @@
+import { escapeText } from "@heddle/identity";
+
 import { NodeProcess } from "./node-process.ts";
 
 /** The whole demonstration must be over by then, in milliseconds. */
@@ -7,6 +9,11 @@ function announce(line: string): void {
   console.log(`\n${line}`);
 }
 
+const [argument] = process.argv.slice(2);
+if (argument !== undefined) {
+  console.error(`genesis: takes no arguments, got ${escapeText(argument, 50)}`);
+  process.exit(2);
+}
 const deadline = setTimeout(() => {
   console.error(`not done after ${DEADLINE_MS / 1000} s`);
   process.exit(1);

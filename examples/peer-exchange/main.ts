@@ -3,6 +3,8 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 
+import { escapeText } from "@heddle/identity";
+
 import type { Report } from "./node.ts";
 import { drawTable, isComplete, isConnected } from "./table.ts";
 
@@ -85,6 +87,11 @@ async function demonstrate([first, ...others]: readonly Process[]): Promise<void
   await showWhen(() => others.every(hasNoticed) && isConnected(nodes));
 }
 
+const [argument] = process.argv.slice(2);
+if (argument !== undefined) {
+  console.error(`peer-exchange: takes no arguments, got ${escapeText(argument, 50)}`);
+  process.exit(2);
+}
 const deadline = setTimeout(() => {
   console.error(`peer-exchange: not done after ${DEADLINE_MS} ms`);
   process.exit(1);

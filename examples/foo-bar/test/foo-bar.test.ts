@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { formatEnode, generateSecretKey, nodeIdOf, parseEnode } from "@heddle/identity";
 import { DisconnectReason, Server } from "@heddle/p2p";
 import type { Protocol } from "@heddle/p2p";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 
 import { createFooBar } from "../protocol.ts";
 
@@ -122,13 +122,51 @@ test("a failed dial prints one clear line and exits 1", async () => {
     refused: [formatEnode({ id, host: "127.0.0.1", tcpPort: port, udpPort: port }), /ECONNREFUSED/],
     "wrong key": [formatEnode({ ...parseEnode(server.enode), id }), /phase handshake/],
     incompatible: [other.enode, /useless peer \(0x03\)/],
-    "bad count": ["--count=0", /--count/],
   };
   for (const [name, [enode, pattern]] of Object.entries(cases)) {
-    const args = enode.startsWith("--") ? [server.enode, enode] : [enode];
-    const { code, out, err } = await start("main.ts", "dial", ...args).done;
+    const { code, out, err } = await start("main.ts", "dial", enode).done;
     expect({ name, code, out }).toEqual({ name, code: 1, out: "" });
     expect(err.trim().split("\n"), name).toHaveLength(1);
     expect(err, name).toMatch(pattern);
   }
+});
+
+describe.each([
+  ["foo-bar", "main.ts"],
+  ["foo-bar:typed", "../foo-bar-typed/main.ts"],
+])("%s, called in a wrong way,", (name, script) => {
+  test.each<[args: string[], problem: RegExp]>([
+    [["--bogus"], /^Unknown option '--bogus'$/],
+    [["serve", "--listen"], /^Option '--listen <value>' argument missing$/],
+    [[], /^expected serve, or dial and an enode URL$/],
+    [["dial"], /^expected serve, or dial and an enode URL$/],
+    [["dial", "enode://x", "--count=0"], /^--count: expected an integer/],
+  ])("with %j says why in a line, then how, and exits with 2", async (args, problem) => {
+    const { code, out, err } = await start(script, ...args).done;
+    expect({ code, out }).toEqual({ code: 2, out: "" });
+    const [line = "", usage, ...commands] = err.trimEnd().split("\n");
+    expect(line.startsWith(`${name}: `)).toBe(true);
+    expect(line.slice(name.length + 2)).toMatch(problem);
+    expect(usage).toBe("usage:");
+    expect(commands[0]).toContain(`${name} serve`);
+  });
+
+  test("or asked for help, says how it is called and exits with 0", async () => {
+    const { code, out, err } = await start(script, "--help").done;
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    expect(out).toMatch(/^usage:\n/);
+  });
+});
+
+test.each([
+  ["demo", "demo.ts"],
+  ["genesis", "../genesis/main.ts"],
+  ["peer-exchange", "../peer-exchange/main.ts"],
+])("%s takes no arguments, and says so", async (name, script) => {
+  const { code, out, err } = await start(script, "bogus").done;
+  expect({ code, out, err }).toEqual({
+    code: 2,
+    out: "",
+    err: `${name}: takes no arguments, got bogus\n`,
+  });
 });
