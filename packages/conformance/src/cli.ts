@@ -1,10 +1,10 @@
 import { writeFile } from "node:fs/promises";
-import { parseArgs } from "node:util";
 
 import { EnodeError } from "@heddle/identity";
 
 import { formatHeading, formatResult, formatSummary } from "./report.ts";
 import { runConformance, UnreachableError } from "./runner.ts";
+import { readArgs, WrongCall } from "./wrong-call.ts";
 
 const USAGE = `usage: conformance ENODE [--only PATTERN] [--slow] [--concurrency N] [--json FILE]
                    [--echo NAME] [--length NAME=CODES]...
@@ -23,11 +23,12 @@ export interface Output {
 export async function main(args: readonly string[], out: Output, err: Output): Promise<number> {
   try {
     const { values, positionals } = parse(args);
-    const [enode] = positionals;
-    if (enode === undefined || positionals.length > 1) {
-      err.write(USAGE);
-      return 2;
+    if (values.help) {
+      out.write(USAGE);
+      return 0;
     }
+    const [enode] = positionals;
+    if (enode === undefined || positionals.length > 1) throw new WrongCall("expected one ENODE");
     out.write(`${formatHeading()}\n`);
     const report = await runConformance(enode, {
       slow: values.slow,
@@ -59,11 +60,12 @@ interface Arguments {
     readonly length: string[];
     readonly concurrency: string;
     readonly slow: boolean;
+    readonly help: boolean;
   };
 }
 
 function parse(args: readonly string[]): Arguments {
-  return parseArgs({
+  return readArgs({
     args: [...args],
     allowPositionals: true,
     options: {
@@ -73,6 +75,7 @@ function parse(args: readonly string[]): Arguments {
       length: { type: "string", multiple: true, default: [] },
       concurrency: { type: "string", default: "1" },
       slow: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h", default: false },
     },
   });
 }
@@ -88,8 +91,6 @@ function readLength(argument: string): [name: string, codes: number] {
 
 /** Errors of the user's, which no stack trace explains better: a bad URL, a bad option, nobody there. */
 function isExplained(error: unknown): error is Error {
-  if (error instanceof UnreachableError || error instanceof EnodeError) return true;
-  if (error instanceof RangeError) return true;
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  return code.startsWith("ERR_PARSE_ARGS");
+  const explained = [UnreachableError, EnodeError, RangeError, WrongCall];
+  return explained.some((kind) => error instanceof kind);
 }

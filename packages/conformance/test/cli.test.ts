@@ -114,6 +114,17 @@ test("exits with 2 and the usage when it is called in a wrong way", async () => 
   }
 });
 
+test("says in one line what is wrong with an option, and nothing of Node's", async () => {
+  const { err } = await run("--bogus");
+  expect(err).toMatch(/^conformance: Unknown option '--bogus'\nusage: conformance ENODE/);
+});
+
+test("asked for help it says how it is called, and exits with 0", async () => {
+  const { exitCode, out, err } = await run("--help");
+  expect({ exitCode, err }).toEqual({ exitCode: 0, err: "" });
+  expect(out).toMatch(/^usage: conformance ENODE/);
+});
+
 test("exits with 2 when nobody is there", async () => {
   const server = await start();
   const { enode } = server;

@@ -45,7 +45,7 @@ test("a target's line, the total and exit code 0, when nothing was found", async
     workThrough,
   );
   expect(code).toBe(0);
-  expect(text).toMatch(/^seed 3, 0.05 s over 1 targets\n/);
+  expect(text).toMatch(/^seed 3, 0.05 s over 1 target\n/);
   expect(text).toMatch(/\nenode .*\n[\d,]+ inputs in 0 s, 0 findings\n$/);
 });
 
@@ -69,7 +69,7 @@ test("a finding is printed with its input, and the exit code is 1", async () => 
     worker.emit("exit");
   });
   expect(code).toBe(1);
-  expect(text).toContain("1 findings\nrlp: slow: 101 ms\n  input: c1\n");
+  expect(text).toContain("1 finding\nrlp: slow: 101 ms\n  input: c1\n");
 });
 
 test("an input without end is told by the thread that watches, and ends the run", async () => {
@@ -95,13 +95,17 @@ test("a thread that fails fails the run", async () => {
   await expect(failing).rejects.toThrow("no memory");
 });
 
+test("asked for help it says how it is called, and exits with 0", async () => {
+  expect(await run(["--help"])).toEqual({ code: 0, text: expect.stringMatching(/^usage: fuzz /) });
+});
+
 describe("arguments that are none", () => {
   test.each([
     [["--target", "nothing"], "expected one of rlp, enode"],
     [["--seconds=-1"], "--seconds: expected a number above 0, got -1"],
     [["--seconds", "x"], "--seconds: expected a number above 0, got x"],
     [["--seed", "1.5"], "--seed: expected an integer, got 1.5"],
-    [["--what"], "usage:"],
+    [["--what"], "fuzz: Unknown option '--what'\nusage: fuzz"],
   ])("%j", async (args, expected) => {
     const { code, text } = await run(args);
     expect(code).toBe(2);

@@ -154,10 +154,15 @@ describe("the command line", () => {
     expect(text).toMatch(/\n +\d+ s( +[\d,.]+){6}\n/);
   });
 
+  test("asked for help it says how it is called, and exits with 0", async () => {
+    const text = "usage: soak [--minutes N] [--seed N]\n";
+    expect(await run(["--help"])).toEqual({ code: 0, text });
+  });
+
   test.each([
     [["--minutes", "0"], "--minutes: expected a number above 0, got 0"],
     [["--seed", "x"], "--seed: expected an integer, got x"],
-    [["--what"], "usage:"],
+    [["--what"], "soak: Unknown option '--what'\nusage: soak"],
   ])("refuses %j", async (args, expected) => {
     const { code, text } = await run(args);
     expect(code).toBe(2);

@@ -1,5 +1,3 @@
-import { parseArgs } from "node:util";
-
 import { InputBoard } from "./board.ts";
 import { Coverage } from "./coverage.ts";
 import { fuzz, MAX_INPUT_MS } from "./fuzzer.ts";
@@ -7,6 +5,8 @@ import type { TargetReport } from "./fuzzer.ts";
 import { formatFinding, formatHeading, formatReport, formatTotal } from "./report.ts";
 import type { FuzzTarget } from "./target.ts";
 import { TARGETS } from "./targets/index.ts";
+import { counted } from "../counted.ts";
+import { readArgs, WrongCall } from "../wrong-call.ts";
 
 const USAGE = "usage: fuzz [--seconds N] [--seed N] [--target NAME]\n";
 
@@ -51,12 +51,18 @@ export async function main(
   start: (work: FuzzWork) => FuzzWorker,
 ): Promise<number> {
   const options = parse(args);
+  if (options === undefined) {
+    out.write(USAGE);
+    return 0;
+  }
   if (typeof options === "string") {
     out.write(`fuzz: ${options}\n${USAGE}`);
     return 2;
   }
   const { targets, seed, seconds } = options;
-  out.write(`seed ${seed}, ${seconds} s over ${targets.length} targets\n${formatHeading()}\n`);
+  out.write(
+    `seed ${seed}, ${seconds} s over ${counted(targets.length, "target")}\n${formatHeading()}\n`,
+  );
   const board = new InputBoard();
   const work = { board: board.memory, targets, seed, msEach: (seconds * 1_000) / targets.length };
   const reports = await watch(start(work), board, out);
@@ -69,16 +75,19 @@ export async function main(
   return findings.length > 0 || isCutShort ? 1 : 0;
 }
 
+/** What to do, or undefined to say how it is called, or what is wrong. */
 function parse(args: readonly string[]) {
   try {
-    const { values } = parseArgs({
+    const { values } = readArgs({
       args: [...args],
       options: {
         seconds: { type: "string", default: "60" },
         seed: { type: "string", default: `${Date.now() % 1_000_000}` },
+        help: { type: "boolean", short: "h", default: false },
         target: { type: "string" },
       },
     });
+    if (values.help) return undefined;
     const [seconds, seed] = [Number(values.seconds), Number(values.seed)];
     if (!(seconds > 0)) return `--seconds: expected a number above 0, got ${values.seconds}`;
     if (!Number.isSafeInteger(seed)) return `--seed: expected an integer, got ${values.seed}`;
@@ -88,7 +97,7 @@ function parse(args: readonly string[]) {
     const names = TARGETS.map(({ name }) => name).join(", ");
     return targets.length > 0 ? { seconds, seed, targets } : `--target: expected one of ${names}`;
   } catch (error) {
-    if (error instanceof TypeError) return error.message;
+    if (error instanceof WrongCall) return error.message;
     throw error;
   }
 }

@@ -1,3 +1,4 @@
+import { counted } from "../counted.ts";
 import { escapeText, toHex } from "@heddle/identity";
 
 import type { Finding, TargetReport } from "./fuzzer.ts";
@@ -47,7 +48,7 @@ export function formatTotal(reports: readonly TargetReport[]): string {
   const inputs = reports.reduce((sum, report) => sum + report.inputs, 0);
   const ms = reports.reduce((sum, report) => sum + report.elapsedMs, 0);
   const findings = reports.filter(({ finding }) => finding !== undefined).length;
-  return `${number(inputs)} inputs in ${(ms / 1_000).toFixed(0)} s, ${findings} findings`;
+  return `${number(inputs)} inputs in ${(ms / 1_000).toFixed(0)} s, ${counted(findings, "finding")}`;
 }
 
 /** What went wrong, and the input that shows it. */

@@ -1,5 +1,5 @@
-import { parseArgs } from "node:util";
-
+import { counted } from "../counted.ts";
+import { readArgs, WrongCall } from "../wrong-call.ts";
 import { soak } from "./soak.ts";
 import type { SoakReport, SoakRound } from "./soak.ts";
 
@@ -23,13 +23,17 @@ export interface Output {
  */
 export async function main(args: readonly string[], out: Output): Promise<number> {
   const options = parse(args);
+  if (options === undefined) {
+    out.write(USAGE);
+    return 0;
+  }
   if (typeof options === "string") {
     out.write(`soak: ${options}\n${USAGE}`);
     return 2;
   }
   const durationMs = options.minutes * 60_000;
   const roundMs = Math.min(MAX_ROUND_MS, durationMs / ROUNDS);
-  out.write(`seed ${options.seed}, ${options.minutes} minutes\n${formatHeading()}\n`);
+  out.write(`seed ${options.seed}, ${counted(options.minutes, "minute")}\n${formatHeading()}\n`);
   const report = await soak({
     durationMs,
     roundMs,
@@ -41,21 +45,24 @@ export async function main(args: readonly string[], out: Output): Promise<number
   return report.failures.length > 0 ? 1 : 0;
 }
 
-function parse(args: readonly string[]): { minutes: number; seed: number } | string {
+/** What to do, or undefined to say how it is called, or what is wrong. */
+function parse(args: readonly string[]): { minutes: number; seed: number } | string | undefined {
   try {
-    const { values } = parseArgs({
+    const { values } = readArgs({
       args: [...args],
       options: {
         minutes: { type: "string", default: "10" },
         seed: { type: "string", default: `${Date.now() % 1_000_000}` },
+        help: { type: "boolean", short: "h", default: false },
       },
     });
+    if (values.help) return undefined;
     const [minutes, seed] = [Number(values.minutes), Number(values.seed)];
     if (!(minutes > 0)) return `--minutes: expected a number above 0, got ${values.minutes}`;
     if (!Number.isSafeInteger(seed)) return `--seed: expected an integer, got ${values.seed}`;
     return { minutes, seed };
   } catch (error) {
-    if (error instanceof TypeError) return error.message;
+    if (error instanceof WrongCall) return error.message;
     throw error;
   }
 }
