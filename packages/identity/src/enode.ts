@@ -131,7 +131,7 @@ function splitOnce(text: string, separator: string): [string, string | undefined
 function refuse(code: EnodeErrorCode, expected: string, got: string): EnodeError {
   return new EnodeError(
     code,
-    `expected ${expected}, got ${got.length} characters "${escapeText(got, 40)}"`,
+    `expected ${expected}, got ${got.length} ${got.length === 1 ? "character" : "characters"} "${escapeText(got, 40)}"`,
   );
 }
 

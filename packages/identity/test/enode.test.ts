@@ -76,6 +76,7 @@ describe("parsing", () => {
     expect(() => parseEnode(`enode://${ID}@h\u001b[2J:1`)).toThrow(
       'expected an IP address or a host name, got 5 characters "h\\u{1b}[2J"',
     );
+    expect(() => parseEnode(`enode://${ID}@h:x`)).toThrow('got 1 character "x"');
   });
 
   test("refuses what is not a string", () => {
