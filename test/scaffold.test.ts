@@ -105,20 +105,26 @@ describe("new:protocol", () => {
     expect(await copy.snapshot()).toEqual(before);
   });
 
-  test.each<[args: string[], message: string]>([
-    [[], "new:protocol: usage: new:protocol NAME"],
-    [["one", "two"], "new:protocol: usage: new:protocol NAME"],
-    [["one", "--fast"], "new:protocol: Unknown option '--fast'"],
-    [["Demo", "--wire", "x"], 'new:protocol: "Demo" is no name for a package'],
+  test.each<[args: string[], exitCode: number, message: string]>([
+    [[], 2, "new:protocol: expected one NAME\nusage: new:protocol NAME"],
+    [["one", "two"], 2, "new:protocol: expected one NAME\nusage: new:protocol NAME"],
+    [["one", "--fast"], 2, "new:protocol: Unknown option '--fast'\nusage: new:protocol NAME"],
+    [["Demo", "--wire", "x"], 1, 'new:protocol: "Demo" is no name for a package'],
   ])(
-    "called with %j it says what is wrong in one message, and exits with 1",
-    async (args, message) => {
+    "called with %j it exits with %i and says what is wrong in one message",
+    async (args, exitCode, message) => {
       const { code, stdout, stderr } = await newProtocol(...args);
-      expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+      expect({ code, stdout }).toEqual({ code: exitCode, stdout: "" });
       expect(stderr.startsWith(message)).toBe(true);
     },
     TIMEOUT_MS,
   );
+
+  test("asked for help it says how it is called, and exits with 0", async () => {
+    const { code, stdout, stderr } = await newProtocol("--help");
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toMatch(/^usage: new:protocol NAME/);
+  });
 
   test("refuses a name that is taken, by an example or on the wire, and changes nothing", async () => {
     await mkdir(join(root, "examples/taken"));

@@ -1,20 +1,24 @@
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 
 import { createNewProtocol } from "./new-protocol.ts";
+import { readArgs, WrongCall } from "./wrong-call.ts";
 
 const USAGE = `usage: new:protocol NAME [--wire NAME]
   NAME     the package: lowercase words joined by hyphens, as in demo-thing
   --wire   the name on the wire, 1 to 8 letters and digits; the beginning of NAME by default`;
 
 async function main(args: string[]): Promise<void> {
-  const { values, positionals } = parseArgs({
+  const { values, positionals } = readArgs({
     args,
     allowPositionals: true,
-    options: { wire: { type: "string" } },
+    options: { wire: { type: "string" }, help: { type: "boolean", short: "h", default: false } },
   });
+  if (values.help) {
+    process.stdout.write(`${USAGE}\n`);
+    return;
+  }
   const [name, ...rest] = positionals;
-  if (name === undefined || rest.length > 0) throw new Error(USAGE);
+  if (name === undefined || rest.length > 0) throw new WrongCall("expected one NAME");
   const root = join(import.meta.dirname, "..", "..", "..");
   const { names, created, changed } = await createNewProtocol({ root, name, wire: values.wire });
   process.stdout.write(`made packages/${name} and examples/${name}: ${names.wire}/1 on the wire
@@ -31,6 +35,7 @@ try {
   await main(process.argv.slice(2));
 } catch (error) {
   const { message } = error instanceof Error ? error : new Error(String(error));
-  process.stderr.write(`new:protocol: ${message}\n`);
-  process.exitCode = 1;
+  const isWrongCall = error instanceof WrongCall;
+  process.stderr.write(`new:protocol: ${message}\n${isWrongCall ? `${USAGE}\n` : ""}`);
+  process.exitCode = isWrongCall ? 2 : 1;
 }
