@@ -24,7 +24,7 @@ type Fate = "leaves" | "rejected" | "thrown" | "fails later";
 
 type Command =
   | { readonly do: "ask"; readonly fate: Fate }
-  | { readonly do: "cancel"; readonly call: number }
+  | { readonly do: "cancel"; readonly back: number }
   | { readonly do: "wait"; readonly ms: number }
   | { readonly do: "hold" | "flush" | "answer" };
 
@@ -66,11 +66,21 @@ class Scene {
 
   async perform(command: Command): Promise<void> {
     if (command.do === "ask") this.ask(command.fate);
-    if (command.do === "cancel") this.#cancel(command.call);
+    if (command.do === "cancel") this.#cancel(command.back);
     if (command.do === "wait") await this.#wait(command.ms);
     if (command.do === "hold") this.#isHeld = true;
     if (command.do === "flush") this.#flush();
     if (command.do === "answer") await this.#answer();
+  }
+
+  /** Answers whatever got through, and compares what became of each call. */
+  async finish(): Promise<void> {
+    this.#flush();
+    while (this.arrived.length > 0) await this.#answer();
+    await settle();
+    // What has got no answer by now would wait for ever.
+    await this.connection.clock.advance(100);
+    expect(await Promise.all(this.outcomes)).toEqual(this.expected);
   }
 
   ask(fate: Fate): void {
@@ -96,8 +106,9 @@ class Scene {
     if (this.expected[call] === "waits") this.expected[call] = outcome;
   }
 
-  #cancel(which: number): void {
-    const call = which % Math.max(1, this.outcomes.length);
+  /** @param back - how many calls ago; 0 is the last */
+  #cancel(back: number): void {
+    const call = this.outcomes.length - 1 - back;
     this.#controllers[call]?.abort("cancelled");
     this.#expect(call, "cancelled");
   }
@@ -140,38 +151,44 @@ const command: fc.Arbitrary<Command> = fc.oneof(
       fate: fc.constantFrom<Fate>("leaves", "leaves", "rejected", "thrown", "fails later"),
     }),
   },
-  fc.record({ do: fc.constant("cancel" as const), call: fc.nat(40) }),
+  fc.record({ do: fc.constant("cancel" as const), back: fc.nat(3) }),
   fc.record({ do: fc.constant("wait" as const), ms: fc.constantFrom(1, 60, 100) }),
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom("hold", "flush", "answer") }) },
 );
 
+/** Plays the commands, answers what is left, and compares what became of each call. */
+async function play(steps: readonly { command: Command; settles: boolean }[]): Promise<void> {
+  const scene = new Scene();
+  await scene.start();
+  for (const { command: next, settles } of steps) {
+    await scene.perform(next);
+    // Calls that are made in one turn are as good as calls that are not.
+    if (settles || next.do !== "ask") await settle();
+  }
+  await scene.finish();
+  // Nothing of them is left: as many may wait as at the start.
+  for (let i = 0; i < MAX_PENDING; i++) scene.ask("leaves");
+  await scene.finish();
+  expect(scene.c.signal.aborted).toBe(false);
+  await scene.connection[Symbol.asyncDispose]();
+}
+
+const good: Command = { do: "ask", fate: "leaves" };
+const failsLater: Command = { do: "ask", fate: "fails later" };
+
+test.each<[string, Command[]]>([
+  ["is refused in front of others", [{ do: "ask", fate: "rejected" }, good, good]],
+  ["throws between others", [good, { do: "ask", fate: "thrown" }, good]],
+  ["fails when its turn comes", [{ do: "hold" }, good, failsLater, good]],
+  ["fails after it was cancelled", [{ do: "hold" }, failsLater, { do: "cancel", back: 0 }, good]],
+  ["fails after its time", [{ do: "hold" }, failsLater, { do: "wait", ms: 100 }, good]],
+])("a request that %s leaves the others their replies", async (_name, commands) => {
+  await play(commands.map((each) => ({ command: each, settles: true })));
+});
+
 test("whatever fails, is cancelled or takes too long, each good request gets its own reply", async () => {
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(fc.record({ command, settles: fc.boolean() }), { maxLength: 40 }),
-      async (steps) => {
-        const scene = new Scene();
-        await scene.start();
-        for (const { command: next, settles } of steps) {
-          await scene.perform(next);
-          // Calls that are made in one turn are as good as calls that are not.
-          if (settles || next.do !== "ask") await settle();
-        }
-        await scene.perform({ do: "flush" });
-        while (scene.arrived.length > 0) await scene.perform({ do: "answer" });
-        await settle();
-        expect(await Promise.all(scene.outcomes)).toEqual(scene.expected);
-        // Nothing of them is left: as many may wait as at the start.
-        for (let i = 0; i < MAX_PENDING; i++) scene.ask("leaves");
-        while (scene.arrived.length > 0) await scene.perform({ do: "answer" });
-        await settle();
-        expect(await Promise.all(scene.outcomes)).toEqual(scene.expected);
-        expect(scene.c.signal.aborted).toBe(false);
-        await scene.connection[Symbol.asyncDispose]();
-      },
-    ),
-    { numRuns: 100 },
-  );
+  const step = fc.record({ command, settles: fc.boolean() });
+  await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 40 }), play), { numRuns: 100 });
 });
 
 test("only requests that were accepted for sending count as sent", async () => {
