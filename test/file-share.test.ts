@@ -339,6 +339,38 @@ test(
   },
 );
 
+test.each<[args: string[], problem: string]>([
+  [[], "expected share, search or get; got nothing"],
+  [["sing"], "expected share, search or get; got sing"],
+  [["get", "zz"], "get: --join and --to missing"],
+  [["get"], "get: HASH and --join and --to missing"],
+  [["search", "x"], "search: --join missing"],
+  [["share"], "share: DIR missing"],
+  [["share", ".", ".."], "share: one DIR, not .. too"],
+  [["share", ".", "--bogus"], "Unknown option '--bogus'"],
+])("called with %j the program says what is missing or wrong", PATIENT, async (args, problem) => {
+  const { code, stdout, stderr } = await run(...args);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+  expect(stderr.startsWith(`files: ${problem}\nusage:\n`), stderr).toBe(true);
+});
+
+test("the program names a folder that is none before it does anything", PATIENT, async () => {
+  const folder = await temporaryFolder();
+  const [none, file] = [join(folder, "none"), join(folder, "file")];
+  await writeFile(file, "");
+  const hash = "ab".repeat(32);
+  const results = await Promise.all([
+    run("share", none, "--listen", "127.0.0.1:0"),
+    run("share", file, "--listen", "127.0.0.1:0"),
+    run("get", hash, "--join", "enode://x", "--to", none),
+  ]);
+  expect(results).toEqual([
+    { code: 5, stdout: "", stderr: `files: ${none} does not exist\n` },
+    { code: 5, stdout: "", stderr: `files: ${file} is no folder\n` },
+    { code: 5, stdout: "", stderr: `files: ${none} does not exist\n` },
+  ]);
+});
+
 test("the program documents its exit codes, as the README does", async () => {
   const { code, stdout } = await run("--help");
   expect(code).toBe(0);

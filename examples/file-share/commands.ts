@@ -3,6 +3,7 @@ import type { FileShareEvents } from "@heddle/file-share";
 import { formatEnode } from "@heddle/identity";
 import type { Enr } from "@heddle/identity";
 
+import { checkFolder } from "./call.ts";
 import { ExitCode, Failure } from "./exit-code.ts";
 import { startNode } from "./node.ts";
 import { formatBytes, ProgressBar } from "./progress.ts";
@@ -35,7 +36,11 @@ export interface GetArguments {
   readonly force: boolean;
 }
 
-/** Shares a folder until `signal` aborts; the first line is the enode URL. */
+/**
+ * Shares a folder until `signal` aborts; the first line is the enode URL.
+ *
+ * @throws Failure `disk` when there is no such folder, before anything is printed
+ */
 export async function runShare(args: ShareArguments, signal: AbortSignal): Promise<void> {
   const events: FileShareEvents = {
     added: ({ name, size, hash }) => {
@@ -44,10 +49,11 @@ export async function runShare(args: ShareArguments, signal: AbortSignal): Promi
     removed: ({ hash, name }) => console.log(`gone ${formatHash(hash)}  ${displayName(name)}`),
     skipped: (path, error) => console.error(`left out ${displayName(path)}: ${error.message}`),
   };
-  const { listen, address, keyFile, join } = args;
+  const { folder, listen, address, keyFile, join } = args;
+  await checkFolder(folder);
   await using node = await startNode({ listen, address, keyFile, join, events });
   console.log(node.server.enode);
-  await node.share.share(args.folder);
+  await node.share.share(folder);
   if (signal.aborted) return;
   await new Promise((resolve) => {
     signal.addEventListener("abort", resolve, { once: true });
@@ -77,6 +83,7 @@ export async function runSearch(args: SearchArguments, signal: AbortSignal): Pro
 /** Fetches a file; the last line is its path. */
 export async function runGet(args: GetArguments, signal: AbortSignal): Promise<void> {
   const hash = parseHash(args.hash);
+  await checkFolder(args.to);
   const liar: FileShareEvents["liar"] = ({ enode, fault }) => {
     console.error(`dropped ${enode}: ${fault.code}`);
   };

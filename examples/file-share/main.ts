@@ -1,5 +1,4 @@
-import { parseArgs } from "node:util";
-
+import { readCall } from "./call.ts";
 import { runGet, runSearch, runShare } from "./commands.ts";
 import { describeError, ExitCode, exitCodeOf, Failure } from "./exit-code.ts";
 
@@ -19,37 +18,21 @@ exit codes:
   3  nothing found, nobody holds it     7  holders were there, but nothing came for a minute`;
 
 async function main(args: readonly string[], signal: AbortSignal): Promise<void> {
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    options: {
-      help: { type: "boolean", short: "h", default: false },
-      listen: { type: "string", default: "127.0.0.1:30303" },
-      address: { type: "string" },
-      join: { type: "string", multiple: true, default: [] },
-      "key-file": { type: "string" },
-      json: { type: "boolean", default: false },
-      to: { type: "string" },
-      name: { type: "string" },
-      force: { type: "boolean", default: false },
-    },
-  });
-  if (values.help) {
+  const call = readCall(args, USAGE);
+  if (call === undefined) {
     console.log(USAGE);
     return;
   }
-  const [command, subject, ...rest] = positionals;
-  const { join, listen, address, json, to, name, force } = values;
-  const wrongCall = new Failure(ExitCode.wrongCall, `a wrong call\n${USAGE}`);
-  if (subject === undefined || rest.length > 0) throw wrongCall;
+  const { command, subject, options } = call;
+  const { join, listen, address, json, name, force, to = "" } = options;
   if (command === "share") {
-    const keyFile = values["key-file"];
+    const keyFile = options["key-file"];
     await runShare({ folder: subject, listen, address, keyFile, join }, signal);
-  } else if (command === "search" && join.length > 0) {
+  } else if (command === "search") {
     await runSearch({ query: subject, join, json }, signal);
-  } else if (command === "get" && join.length > 0 && to !== undefined) {
+  } else {
     await runGet({ hash: subject, join, to, name, force }, signal);
-  } else throw wrongCall;
+  }
 }
 
 const controller = new AbortController();
