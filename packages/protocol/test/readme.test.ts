@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 
 import { readReadme } from "../../../test/readme-programs.ts";
+import { DEFAULT_TIMEOUT_MS, MAX_ITEMS } from "../src/index.ts";
 
 const read = (path: string): Promise<string> =>
   readFile(new URL(`../${path}`, import.meta.url), "utf8");
@@ -50,6 +51,19 @@ test("each of its semantics names tests that are there", async () => {
     }
   }
   expect(named).toBeGreaterThan(35);
+});
+
+test("its limits are those of the code", () => {
+  const limit = (name: string): string =>
+    readme
+      .split("\n")
+      .find((line) => line.startsWith(`| ${name}`))
+      ?.split("|")[2]
+      ?.trim() ?? "";
+  expect(limit("items in one message")).toBe(MAX_ITEMS.toLocaleString("en-US"));
+  expect(limit("`timeoutMs` of a request")).toMatch(
+    new RegExp(`^${DEFAULT_TIMEOUT_MS.toLocaleString("en-US")},`),
+  );
 });
 
 test("the README names every export, types too", async () => {
