@@ -3,6 +3,7 @@ import type { ProtocolHandle } from "@heddle/p2p";
 import type { Context, ContextOf } from "./context.ts";
 import { replyName } from "./messages.ts";
 import type { Messages, NotifyMessage, RequestMessage } from "./messages.ts";
+import { isRecord, unexpected } from "./schema/argument.ts";
 
 const MAX_VERSION = 255;
 const MAX_CODE = 2 ** 31 - 1;
@@ -62,7 +63,7 @@ export type Extended<
  * @param definition.handshake - the notification that both sides send first
  * @param definition.length - how many codes it uses, where that is more than its messages take
  * @param definition.ids - false leaves the request id out of every request that does not say otherwise
- * @throws TypeError, RangeError for duplicate codes, a code that is not below `length`, a name that is
+ * @throws TypeError, RangeError for messages that are missing or none, duplicate codes, a code that is not below `length`, a name that is
  * empty or not printable ASCII, a version outside 1 to 255, a handshake that is no notification
  * @see devp2p rlpx.md §"Capability Messaging"
  */
@@ -110,6 +111,8 @@ export function extendProtocol<
     readonly ids?: boolean;
   },
 ): ProtocolDefinition<Name, Version, Extended<Base, Added, Overridden, Removed>, BaseH> {
+  if (!isDefinition(base)) throw unexpected("extendProtocol", "a definition", base);
+  if (!isRecord(changes)) throw unexpected("extendProtocol", "an object of changes", changes);
   const label = `${base.name}/${changes.version}`;
   const table = new Map<string, Messages[string]>(Object.entries(base.messages));
   for (const name of changes.remove ?? []) {
@@ -159,6 +162,11 @@ export function anyVersion<const D extends readonly [AnyDefinition, ...AnyDefini
   return Object.freeze({ name });
 }
 
+/** Whether it is what {@link defineProtocol} makes. */
+export function isDefinition(value: unknown): value is AnyDefinition {
+  return isRecord(value) && typeof value["name"] === "string" && isRecord(value["messages"]);
+}
+
 /** Whether a request carries an id. */
 export function hasIds(
   definition: AnyDefinition,
@@ -175,6 +183,7 @@ function createDefinition(definition: {
   readonly length?: number | undefined;
   readonly ids?: boolean | undefined;
 }): AnyDefinition {
+  if (!isRecord(definition)) throw unexpected("defineProtocol", "an object", definition);
   const { name, version, messages, handshake, ids = true } = definition;
   checkCapability(name, version);
   const label = `${name}/${version}`;
@@ -201,10 +210,17 @@ function checkCapability(name: string, version: number): void {
 
 /** Returns how many codes the messages need. */
 function checkMessages(label: string, messages: Messages): number {
+  const expected = "notify(…) or request(…)";
+  if (!isRecord(messages)) {
+    throw unexpected(`${label}: messages`, `an object of ${expected}`, messages);
+  }
   const owners = new Map<number, string>();
   for (const [name, message] of Object.entries(messages)) {
     if (!/^[A-Za-z][A-Za-z0-9_]*$/.test(name)) {
       throw new TypeError(`${label}: a message cannot be named ${JSON.stringify(name)}`);
+    }
+    if (message?.kind !== "notify" && message?.kind !== "request") {
+      throw unexpected(`${label}: ${name}`, expected, message);
     }
     claimCode(label, owners, message.code, name);
     if (message.kind === "request") claimCode(label, owners, message.replyCode, replyName(name));

@@ -17,7 +17,7 @@ import { withDefinition } from "./definition-of.ts";
 import { isEnd } from "./errors.ts";
 import { shakeHands } from "./handshake.ts";
 import type { AnyHandshake } from "./handshake.ts";
-import { checkTimeout } from "./messages.ts";
+import { checkArguments } from "./implement-arguments.ts";
 import { createPlan } from "./plan.ts";
 import type { AnyHandler, Plan } from "./plan.ts";
 import type { AnyContext } from "./runtime-context.ts";
@@ -94,15 +94,16 @@ export type Implementation<D extends AnyDefinition, S> = ImplementationOptions<D
  * On a connection, the highest version that both sides have runs: handshake, then `run` and the
  * handlers side by side until one of them throws, `run` returns, or the connection ends.
  *
- * @throws TypeError, RangeError for definitions of different names, a version given twice, a request
- * without a handler, a handler without a message, a handshake that is missing or left over
+ * @throws TypeError, RangeError for what is no array of definitions, definitions of different names, a
+ * version given twice, a request without a handler, a handler without a message, a handshake that is
+ * missing or left over
  */
 export function implement<const Defs extends readonly AnyDefinition[], S = undefined>(
   definitions: Defs,
   implementation: Implementation<Defs[number], S>,
 ): Protocol[] {
   const behaviour = implementation as unknown as Behaviour;
-  checkDefinitions(definitions, behaviour);
+  checkArguments(definitions, behaviour);
   return definitions.map((definition) =>
     compile(createPlan(definition, behaviour.on ?? {}), behaviour),
   );
@@ -175,65 +176,5 @@ async function runConnection(
     throw error;
   } finally {
     connection.stop();
-  }
-}
-
-function checkDefinitions(definitions: readonly AnyDefinition[], behaviour: Behaviour): void {
-  const [first] = definitions;
-  if (first === undefined) throw new TypeError("implement: no definition was given");
-  const { name } = first;
-  const versions = new Set<number>();
-  for (const definition of definitions) {
-    if (definition.name !== name) {
-      throw new TypeError(`implement: ${name} and ${definition.name} are different protocols`);
-    }
-    if (versions.has(definition.version)) {
-      throw new TypeError(`implement: ${name}/${definition.version} is given twice`);
-    }
-    versions.add(definition.version);
-    for (const [message, { kind }] of Object.entries(definition.messages)) {
-      if (kind === "request" && typeof behaviour.on?.[message] !== "function") {
-        throw new TypeError(`implement: ${name}/${definition.version} ${message} has no handler`);
-      }
-    }
-  }
-  checkHandshakes(name, definitions, behaviour);
-  checkHandlers(name, definitions, behaviour);
-  checkCount("concurrency", behaviour.concurrency ?? 1);
-  checkCount("maxPending", behaviour.maxPending ?? DEFAULT_MAX_PENDING);
-}
-
-function checkHandshakes(
-  name: string,
-  definitions: readonly AnyDefinition[],
-  { handshake }: Behaviour,
-): void {
-  const isDeclared = definitions.some((definition) => definition.handshake !== undefined);
-  if (isDeclared && typeof handshake?.local !== "function") {
-    throw new TypeError(`implement: ${name} declares a handshake, but none is given`);
-  }
-  if (!isDeclared && handshake !== undefined) {
-    throw new TypeError(`implement: ${name} declares no handshake`);
-  }
-  if (handshake?.timeoutMs !== undefined) checkTimeout(handshake.timeoutMs);
-}
-
-function checkHandlers(
-  name: string,
-  definitions: readonly AnyDefinition[],
-  { on = {} }: Behaviour,
-): void {
-  for (const message of Object.keys(on)) {
-    const isHandled = definitions.some(
-      (definition) =>
-        Object.hasOwn(definition.messages, message) && definition.handshake !== message,
-    );
-    if (!isHandled) throw new TypeError(`implement: ${name} has no message ${message} to handle`);
-  }
-}
-
-function checkCount(option: string, count: number): void {
-  if (!Number.isSafeInteger(count) || count < 1) {
-    throw new RangeError(`${option}: expected an integer >= 1, got ${count}`);
   }
 }

@@ -1,3 +1,4 @@
+import { checkSchema } from "./schema/argument.ts";
 import type { Schema } from "./schema/schema.ts";
 
 /** How long a request waits for its reply unless it says otherwise, in milliseconds. */
@@ -48,15 +49,17 @@ export type Messages = Readonly<
  * Declares a message that nobody answers.
  *
  * @param code - its place in the protocol's message codes, from 0
+ * @throws TypeError for what is no schema
  */
 export function notify<T>(code: number, schema: Schema<T>): NotifyMessage<T> {
+  checkSchema(`notify(${code})`, schema);
   return Object.freeze({ kind: "notify", code, schema });
 }
 
 /**
  * Declares a message and the one that answers it.
  *
- * @throws RangeError for a time or size that is not positive
+ * @throws TypeError for what is no schema, RangeError for a time or size that is not positive
  */
 export function request<Q, A>(
   code: number,
@@ -66,6 +69,8 @@ export function request<Q, A>(
   options: RequestOptions = {},
 ): RequestMessage<Q, A> {
   const { timeoutMs = DEFAULT_TIMEOUT_MS, maxReplyBytes = Infinity, ids } = options;
+  checkSchema(`request(${code}, ${replyCode})`, schema);
+  checkSchema(`request(${code}, ${replyCode}): its reply`, reply);
   checkTimeout(timeoutMs);
   checkReplyBytes(maxReplyBytes);
   return Object.freeze({

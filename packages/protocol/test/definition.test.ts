@@ -67,8 +67,26 @@ test.each([
     "a is no notification",
   ],
   ["a handshake named like an inherited property", { handshake: "toString" }, "no notification"],
+  [
+    "messages that are missing",
+    { messages: undefined },
+    "foo/1: messages: expected an object of notify(…) or request(…), got undefined",
+  ],
+  ["an array of messages", { messages: [notify(0, text)] }, "messages: expected an object of"],
+  [
+    "a schema for a message",
+    { messages: { a: text } },
+    "foo/1: a: expected notify(…) or request(…), got a function",
+  ],
+  ["no message", { messages: { a: undefined } }, "foo/1: a: expected notify(…)"],
 ])("refuses %s", (_name, changes, problem) => {
   expect(() => define(changes)).toThrow(problem);
+});
+
+test("refuses a definition that is none", () => {
+  expect(() => defineProtocol(undefined as never)).toThrow(
+    new TypeError("defineProtocol: expected an object, got undefined"),
+  );
 });
 
 test.each([0, -1, Infinity, Number.NaN])("refuses a request timeout of %d", (timeoutMs) => {
@@ -118,6 +136,15 @@ test.each([
   expect(() => extendProtocol(base as never, { version: 2, ...changes } as never)).toThrow(problem);
 });
 
+test("an extension of nothing, or by nothing, is refused", () => {
+  expect(() => extendProtocol({ name: "foo" } as never, { version: 2 })).toThrow(
+    new TypeError("extendProtocol: expected a definition, got { name }"),
+  );
+  expect(() => extendProtocol(Foo1, undefined as never)).toThrow(
+    new TypeError("extendProtocol: expected an object of changes, got undefined"),
+  );
+});
+
 test("the code table shows what stands on the wire", () => {
   expect(codeTable(Foo2)).toEqual([
     { code: 1, name: "foo", kind: "request", payload: "[id, [word: text]]" },
@@ -162,6 +189,12 @@ test.each([
   ["one version twice", [Foo1, Foo1], { on }, "foo/1 is given twice"],
   ["a request without a handler", [Foo2], { on: { foo: on.foo } }, "foo/2 blob has no handler"],
   ["no handlers at all", [Foo1], {}, "foo/1 foo has no handler"],
+  [
+    "a request without a handler, named like an inherited property",
+    [defineProtocol({ name: "bar", version: 1, messages: { valueOf: request(0, 1, text, text) } })],
+    { on: {} },
+    "bar/1 valueOf has no handler",
+  ],
   ["a handler without a message", [Foo1], { on }, "no message blob"],
   [
     "a handler for the handshake",
@@ -183,6 +216,34 @@ test.each([
     [Status1],
     { on: { foo: on.foo }, handshake: { local: on.foo, timeoutMs: 0 } },
     "timeoutMs",
+  ],
+  [
+    "a definition without its array",
+    Foo1,
+    { on: { foo: on.foo } },
+    "implement: expected an array of definitions, got { name, version, length, messages, handshake }; " +
+      "one alone is implement([ … ], …) too",
+  ],
+  ["nothing", undefined, { on }, "implement: expected an array of definitions, got undefined"],
+  [
+    "a protocol for a definition",
+    [Foo1, { name: "foo", version: 2 }],
+    { on },
+    "implement: [1]: expected a definition by defineProtocol, got { name, version }",
+  ],
+  ["no behaviour", [Foo1], undefined, "implement: expected an object with the behaviour"],
+  ["a handler for handlers", [Foo1], { on: on.foo }, "on: expected an object of handlers, got a"],
+  [
+    "a handler that is none, of a notification",
+    [Foo1],
+    { on: { foo: on.foo, gossip: "x" } },
+    'implement: foo gossip: expected a function as handler, got "x"',
+  ],
+  [
+    "a handler that is none, of a request",
+    [Foo1],
+    { on: { foo: { word: "bar" } } },
+    "implement: foo foo: expected a function as handler, got { word }",
   ],
 ])("implementing refuses %s", (_name, definitions, implementation, problem) => {
   expect(() => implement(definitions as never, implementation as never)).toThrow(problem);

@@ -1,3 +1,4 @@
+import { checkSchema, isRecord, unexpected } from "./argument.ts";
 import { errorWithin, SchemaError, SchemaValueError } from "./errors.ts";
 import { MAX_ITEMS } from "./reader.ts";
 import { createSchema } from "./schema.ts";
@@ -41,9 +42,10 @@ type Flat<T> = { [K in keyof T]: T[K] };
 /**
  * A list of any number of elements of one kind.
  *
- * @param options.max - most elements; at most 250,000, which also bounds all items of a message together
+ * @param options.max - most elements; at most {@link MAX_ITEMS}, which also bounds all items of a message together
  */
 export function list<T>(element: Schema<T>, options: { max?: number } = {}): Schema<readonly T[]> {
+  checkSchema("list", element);
   const max = options.max ?? MAX_ITEMS;
   if (!Number.isSafeInteger(max) || max < 0 || max > MAX_ITEMS) {
     throw new RangeError(`max ${max} is not from 0 to ${MAX_ITEMS}`);
@@ -84,6 +86,7 @@ export function list<T>(element: Schema<T>, options: { max?: number } = {}): Sch
 
 /** Makes an element of a tuple or struct one that may be missing; only such may follow it. */
 export function optional<T>(schema: Schema<T>): Optional<T> {
+  checkSchema("optional", schema);
   return { optional: schema };
 }
 
@@ -92,7 +95,7 @@ export function optional<T>(schema: Schema<T>): Optional<T> {
  *
  * Elements beyond the declared ones are ignored when read: a newer peer may send them.
  *
- * @throws TypeError when an element that must be there follows an optional one
+ * @throws TypeError for what is no schema, and for an element that must be there after an optional one
  * @see EIP-8
  */
 export function tuple<const E extends readonly Element[]>(...elements: E): Schema<TupleOf<E>> {
@@ -138,13 +141,14 @@ export function tuple<const E extends readonly Element[]>(...elements: E): Schem
  *
  * Elements beyond the declared ones are ignored when read: a newer peer may send them.
  *
- * @throws TypeError for a field that must be there after an optional one, and for names whose place
- * JavaScript does not keep (`0`, `1`, ...) or that are special to it (`__proto__`)
+ * @throws TypeError for what is no schema, for a field that must be there after an optional one, and
+ * for names whose place JavaScript does not keep (`0`, `1`, ...) or that are special to it (`__proto__`)
  * @see EIP-8
  */
 export function struct<const F extends Readonly<Record<string, Element>>>(
   fields: F,
 ): Schema<Flat<StructOf<F>>> {
+  if (!isRecord(fields)) throw unexpected("struct", "an object of schemas", fields);
   const names = Object.keys(fields);
   for (const name of names) checkFieldName(name);
   const nameOf = (i: number): string => names[i] as string;
@@ -198,8 +202,9 @@ function readElements(elements: readonly Element[], nameOf: (i: number) => strin
   const shapes: ElementShape[] = [];
   let required = 0;
   for (const [i, element] of elements.entries()) {
-    const isOptional = "optional" in element;
+    const isOptional = isRecord(element) && "optional" in element;
     const schema = isOptional ? element.optional : element;
+    checkSchema(nameOf(i), schema);
     if (!isOptional && required < i) {
       throw new TypeError(`${nameOf(i)} must be optional, because the element before it is`);
     }

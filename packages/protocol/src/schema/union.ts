@@ -1,5 +1,6 @@
 import { escapeText } from "@heddle/identity";
 
+import { checkSchema, isRecord, unexpected } from "./argument.ts";
 import { errorWithin, SchemaError, SchemaValueError } from "./errors.ts";
 import { readUint } from "./numbers.ts";
 import { createSchema } from "./schema.ts";
@@ -19,14 +20,19 @@ export type UnionOf<V extends Variants> = {
 /**
  * One of several kinds, told apart by a number: `[code, value]` on the wire.
  *
+ * @throws TypeError, RangeError for what is no variant, and for two of one code
  * @example
  * const shape = union({ circle: [0, uint], square: [1, struct({ side: uint })] });
  * shape.encode({ kind: "circle", value: 3 });
  */
 export function union<const V extends Variants>(variants: V): Schema<UnionOf<V>> {
+  if (!isRecord(variants)) throw unexpected("union", "an object of variants", variants);
   const byName = new Map(Object.entries(variants));
   const byCode = new Map<number, { name: string; schema: Schema<unknown> }>();
-  for (const [name, [code, schema]] of byName) {
+  for (const [name, variant] of byName) {
+    if (!Array.isArray(variant)) throw unexpected(name, "[code, schema]", variant);
+    const [code, schema] = variant;
+    checkSchema(name, schema);
     if (!Number.isSafeInteger(code) || code < 0) throw new RangeError(`code ${code} of ${name}`);
     if (byCode.has(code)) throw new TypeError(`code ${code} stands for two variants`);
     byCode.set(code, { name, schema });
@@ -88,8 +94,14 @@ export interface Mapping<Wire, T> {
  *
  * What `decode` throws is the sender's fault, as a {@link SchemaError} with the thrown error as cause;
  * what `encode` throws is the caller's.
+ *
+ * @throws TypeError for what is no schema or no mapping
  */
 export function mapped<Wire, T>(schema: Schema<Wire>, mapping: Mapping<Wire, T>): Schema<T> {
+  checkSchema("mapped", schema);
+  if (typeof mapping?.decode !== "function" || typeof mapping.encode !== "function") {
+    throw unexpected("mapped", "{ decode, encode }", mapping);
+  }
   return createSchema<T>(
     schema.shape,
     (reader) => {
