@@ -1,7 +1,6 @@
-import { parseArgs } from "node:util";
-
 import { peerNames } from "./peers/index.ts";
 import { works } from "./works.ts";
+import { readArgs, WrongCall } from "./wrong-call.ts";
 
 /** What the command line asks for. */
 export interface Options {
@@ -21,7 +20,6 @@ export interface Options {
   readonly isForPlots: boolean;
   /** Where the time of a small message goes is to be measured, instead of the table. */
   readonly isForProfile: boolean;
-  readonly isHelp: boolean;
 }
 
 export const USAGE = `usage: bench [options]
@@ -37,12 +35,12 @@ export const USAGE = `usage: bench [options]
   --help           say this`;
 
 /**
- * Reads the command line.
+ * Reads the command line; undefined when help is asked for.
  *
- * @throws TypeError when there is an option, a work or a stack that does not exist
+ * @throws WrongCall when there is an option, a work or a stack that does not exist
  */
-export function parseOptions(args: readonly string[]): Options {
-  const { values } = parseArgs({
+export function parseOptions(args: readonly string[]): Options | undefined {
+  const { values } = readArgs({
     args: [...args],
     options: {
       quick: { type: "boolean", default: false },
@@ -55,7 +53,8 @@ export function parseOptions(args: readonly string[]): Options {
       help: { type: "boolean", default: false },
     },
   });
-  if (values.plots && values.profile) throw new TypeError("--plots or --profile, not both");
+  if (values.help) return undefined;
+  if (values.plots && values.profile) throw new WrongCall("--plots or --profile, not both");
   return {
     isQuick: values.quick,
     only: readPattern(values.only),
@@ -66,7 +65,6 @@ export function parseOptions(args: readonly string[]): Options {
     isForReadme: values.readme,
     isForPlots: values.plots,
     isForProfile: values.profile,
-    isHelp: values.help,
   };
 }
 
@@ -75,16 +73,16 @@ function readPattern(text: string): RegExp {
   try {
     pattern = new RegExp(text);
   } catch (cause) {
-    throw new TypeError(`--only ${text} is no regular expression`, { cause });
+    throw new WrongCall(`--only ${text} is no regular expression`, { cause });
   }
   if (works.some((work) => work.names.some((name) => pattern.test(name)))) return pattern;
-  throw new TypeError(`--only ${text} matches no work`);
+  throw new WrongCall(`--only ${text} matches no work`);
 }
 
 function readPeers(text: string): readonly string[] {
   if (text === "") return peerNames;
   const chosen = text.split(",");
   const strange = chosen.find((name) => !peerNames.includes(name));
-  if (strange !== undefined) throw new TypeError(`there is no peer named ${strange}`);
+  if (strange !== undefined) throw new WrongCall(`there is no peer named ${strange}`);
   return peerNames.filter((name) => chosen.includes(name));
 }

@@ -12,6 +12,7 @@ import { groupByWork, renderTable, toLines } from "./table.ts";
 import type { Line } from "./table.ts";
 import { renderVerdicts } from "./targets.ts";
 import { works } from "./works.ts";
+import { readCall } from "./wrong-call.ts";
 
 /** Whose small messages are looked into if nobody else is asked for. */
 const PROFILED = ["heddle", "heddle-typed", "null-session"];
@@ -73,9 +74,8 @@ async function runPlots(options: Options): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  const options = parseOptions(process.argv.slice(2));
-  if (options.isHelp) console.log(USAGE);
-  else if (options.isForProfile) await runProfile(options);
+  const options = readCall("bench", USAGE, parseOptions);
+  if (options.isForProfile) await runProfile(options);
   else if (options.isForPlots) await runPlots(options);
   else await runTable(options);
 }

@@ -1,6 +1,5 @@
 /**
- * Measures transfers between processes over loopback: `tsx bench/file-share/main.ts [--mib 1024] [--runs 3]
- * [--folder DIR] [--only throughput|pings|failures]`.
+ * Measures transfers between processes over loopback; `--help` says how it is called.
  *
  * With `--conditions=dist` after `tsc -b` it measures what is built.
  */
@@ -9,8 +8,8 @@ import { createReadStream } from "node:fs";
 import { mkdir, mkdtemp, open, rm } from "node:fs/promises";
 import { cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 
+import { readArgs, readCall, WrongCall } from "../wrong-call.ts";
 import { NodeProcess } from "./node-process.ts";
 import type { Facts, Fetched } from "./node-process.ts";
 
@@ -27,13 +26,35 @@ interface Place {
 /** Who shares the file, and who fetches it, connected to each other. */
 type Pair = readonly [holder: NodeProcess, reader: NodeProcess];
 
-const { values } = parseArgs({
-  options: {
-    mib: { type: "string", default: "1024" },
-    runs: { type: "string", default: "3" },
-    folder: { type: "string", default: tmpdir() },
-    only: { type: "string" },
-  },
+const PARTS = ["throughput", "pings", "failures"];
+
+const USAGE = `usage: bench/file-share/main.ts [options]
+
+  --mib N       the size of the file, 1024 by default
+  --runs N      how often the throughput is measured, 3 by default
+  --folder DIR  where the files are put, ${tmpdir()} by default
+  --only PART   one of ${PARTS.join(", ")}
+  --help        say this`;
+
+const values = readCall("bench/file-share", USAGE, (args) => {
+  const { values: given } = readArgs({
+    args,
+    options: {
+      mib: { type: "string", default: "1024" },
+      runs: { type: "string", default: "3" },
+      folder: { type: "string", default: tmpdir() },
+      only: { type: "string" },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  });
+  for (const option of ["mib", "runs"] as const) {
+    if (/^[1-9]\d*$/.test(given[option])) continue;
+    throw new WrongCall(`--${option}: expected an integer above 0, got ${given[option]}`);
+  }
+  if (given.only !== undefined && !PARTS.includes(given.only)) {
+    throw new WrongCall(`--only ${given.only} is no part`);
+  }
+  return given.help ? undefined : given;
 });
 
 const running: NodeProcess[] = [];

@@ -4,8 +4,13 @@ import { fileURLToPath } from "node:url";
 import { writeLinePlot } from "../line-plot.ts";
 import type { Series } from "../line-plot.ts";
 import { replaceSection } from "../readme.ts";
+import { readArgs, readCall } from "../wrong-call.ts";
 import { loadSimulations } from "./simulation.ts";
 import type { Outcome, Simulations, Spread } from "./simulation.ts";
+
+const USAGE = `usage: bench/gossip/main.ts
+
+It takes half an hour, and rewrites the figures and plots of its README.`;
 
 const SIZES = [50, 100, 200, 500, 1_000, 2_000] as const;
 const PAYLOADS = [16, 256, 1_024, 4_096, 16_384] as const;
@@ -140,6 +145,10 @@ async function writeFigures(figures: Readonly<Record<string, string>>): Promise<
   await writeFile(path("README.md"), readme);
 }
 
+readCall("bench/gossip", USAGE, (args) => {
+  const options = { help: { type: "boolean", short: "h", default: false } } as const;
+  return readArgs({ args, options }).values.help ? undefined : args;
+});
 const simulations = await loadSimulations();
 const figures = {
   hundred: await atOneHundred(simulations),

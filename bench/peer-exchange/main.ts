@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { writeLinePlot } from "../line-plot.ts";
 import type { LinePlot } from "../line-plot.ts";
 import { replaceSection } from "../readme.ts";
+import { readArgs, readCall, WrongCall } from "../wrong-call.ts";
 import { measureLoopback, simulateEclipse, simulateGrowth } from "./simulation.ts";
 import type { Eclipse, Growth, Reached } from "./simulation.ts";
 
@@ -160,10 +161,18 @@ const PARTS: Readonly<Record<string, () => Promise<Readonly<Record<string, strin
   growth: grow,
 };
 
-const wanted = process.argv.slice(2);
-for (const name of wanted) {
-  if (!Object.hasOwn(PARTS, name)) throw new Error(`there are ${Object.keys(PARTS).join(", ")}`);
-}
+const USAGE = `usage: bench/peer-exchange/main.ts [PART]...
+
+Parts: ${Object.keys(PARTS).join(", ")}; all of them by default. It rewrites their figures in its README.`;
+
+const wanted = readCall("bench/peer-exchange", USAGE, (args) => {
+  const options = { help: { type: "boolean", short: "h", default: false } } as const;
+  const { values, positionals } = readArgs({ args, allowPositionals: true, options });
+  if (values.help) return undefined;
+  const strange = positionals.find((name) => !Object.hasOwn(PARTS, name));
+  if (strange !== undefined) throw new WrongCall(`there is no part ${strange}`);
+  return positionals;
+});
 const readme = path("README.md");
 for (const [part, measure] of Object.entries(PARTS)) {
   if (wanted.length > 0 && !wanted.includes(part)) continue;
