@@ -93,13 +93,15 @@ export interface Context<D extends AnyDefinition, S = unknown> {
    * Requests, by name: each resolves with the reply.
    *
    * They reject with `RequestTimeout`, `PeerGone`, `BadReply`, the signal's reason, or
-   * `LocalProtocolError` `ERR_PROTOCOL_TOO_MANY_PENDING`; they throw `SchemaValueError` at once for a
-   * value that cannot be encoded.
+   * `LocalProtocolError` `ERR_PROTOCOL_TOO_MANY_PENDING`, `ERR_P2P_MESSAGE_TOO_BIG`,
+   * `ERR_P2P_SEND_QUEUE_FULL`; they throw `SchemaValueError` at once for a value that cannot be encoded.
    */
   readonly call: Calls<D>;
   /**
    * Notifications, by name: each resolves when it is accepted, so awaiting it lets a slow peer hold
-   * the sender back. They throw `SchemaValueError` at once for a value that cannot be encoded.
+   * the sender back. They reject with `LocalProtocolError` `ERR_P2P_MESSAGE_TOO_BIG`,
+   * `ERR_P2P_SEND_QUEUE_FULL`, or when the connection is over with its `DisconnectedError`; they throw
+   * `SchemaValueError` at once for a value that cannot be encoded.
    */
   readonly send: Sends<D>;
   readonly stats: Stats<D>;

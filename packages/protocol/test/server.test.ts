@@ -1,6 +1,6 @@
 import { generateSecretKey } from "@heddle/identity";
-import { MemoryNetwork, Server } from "@heddle/p2p";
-import type { DisconnectedError, Protocol, ServerOptions } from "@heddle/p2p";
+import { DisconnectedError, MemoryNetwork, Server } from "@heddle/p2p";
+import type { Protocol, ServerOptions } from "@heddle/p2p";
 import { describe, expect, test } from "vitest";
 
 import {
@@ -14,6 +14,7 @@ import {
   text,
   tuple,
   uint,
+  UselessPeer,
 } from "../src/index.ts";
 import type { Context } from "../src/index.ts";
 import { Foo1, Foo2, Status1 } from "./foo.ts";
@@ -147,7 +148,58 @@ describe("companions", () => {
   });
 });
 
+describe("handshakes", () => {
+  const head = new Uint8Array(32);
+  const on = { foo: () => ({ word: "bar" }) };
+  const status = (verify: () => void | Promise<void>): Protocol[] =>
+    implement([Status1], { handshake: { local: () => ({ network: 1, head }), verify }, on });
+
+  test("a dial resolves before the handshake of a protocol, and its context comes after verify", async () => {
+    const verified = gate();
+    await using pair = await connected(
+      status(() => verified.promise),
+      status(() => undefined),
+    );
+    let hasContext = false;
+    const context = pair.peer.protocol(Status1).then((c) => {
+      hasContext = true;
+      return c;
+    });
+    await pair.peer.ping();
+    expect(hasContext).toBe(false);
+    verified.open();
+    expect((await context).remote).toEqual({ network: 1, head });
+  });
+
+  test("when the peer refuses, the context is rejected with how the connection ended", async () => {
+    const never = gate();
+    await using pair = await connected(
+      status(() => never.promise),
+      status(() => {
+        throw new UselessPeer();
+      }),
+    );
+    await expect(pair.peer.protocol(Status1)).rejects.toMatchObject({
+      name: "DisconnectedError",
+      reason: 0x03,
+      by: "remote",
+    });
+    never.open();
+  });
+});
+
 describe("ends and names", () => {
+  test("after the end calls reject with PeerGone, sends and contexts with how it ended", async () => {
+    await using pair = await connected(foo1(), foo1());
+    const c = await pair.peer.protocol(Foo1);
+    await pair.bob.stop();
+    const end = await pair.dropped;
+    await expect(c.call.foo({ word: "x" })).rejects.toMatchObject({ name: "PeerGone", cause: end });
+    await expect(c.send.gossip(["x"])).rejects.toBe(end);
+    await expect(pair.peer.protocol(Foo1)).rejects.toBe(end);
+    expect(end).toBeInstanceOf(DisconnectedError);
+  });
+
   test("a handler's error ends the connection with 0x10 there, and is told here by name", async () => {
     const bad = implement([Foo1], {
       on: {
