@@ -161,8 +161,12 @@ export class TypedConnection {
   }
 
   #notify(kind: NotifyKind, message: Message): void {
-    this.#counters.ofNotify(kind).received += 1;
-    if (kind.handler === undefined) return;
+    const counters = this.#counters.ofNotify(kind);
+    counters.received += 1;
+    if (kind.handler === undefined) {
+      counters.ignored += 1;
+      return;
+    }
     let value: unknown;
     try {
       value = kind.schema.decode(message.payload);

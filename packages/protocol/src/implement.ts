@@ -39,7 +39,7 @@ export interface Handshake<D extends AnyDefinition, S> {
   readonly timeoutMs?: number;
 }
 
-/** A handler for each request, and for those notifications that are of interest. */
+/** A handler for each request, and for those notifications that are of interest: others are ignored, and counted. */
 export type Handlers<D extends AnyDefinition, S> = {
   readonly [K in RequestNames<D>]: (
     context: ContextWith<D, K, S>,

@@ -28,6 +28,8 @@ export interface NotifyStats {
   /** Accepted for sending; what was refused, as by a full send queue, does not count. */
   readonly sent: number;
   readonly received: number;
+  /** Of those received, dropped without a look: no handler is there for them. */
+  readonly ignored: number;
 }
 
 /** The counters behind {@link RequestStats}. */
@@ -60,4 +62,5 @@ export class RequestCounters implements RequestStats {
 export class NotifyCounters implements NotifyStats {
   sent = 0;
   received = 0;
+  ignored = 0;
 }

@@ -114,14 +114,23 @@ test("a code that no message has ends the connection with 0x02", async () => {
   });
 });
 
-test("a notification without a handler is counted, and not decoded", async () => {
+test("a notification without a handler is counted as ignored, and not decoded", async () => {
   await using connection = new FakeConnection();
   void connection.run(connection.near, protocolWith({}));
-  await connection.far.sendEncoded(3, fromHex("c18180"));
+  for (let i = 0; i < 2; i++) await connection.far.sendEncoded(3, fromHex("c18180"));
   await settle();
   const context = connection.near.context as Context<Foo>;
-  expect(context.stats.notifies.gossip).toEqual({ sent: 0, received: 1 });
+  expect(context.stats.notifies.gossip).toEqual({ sent: 0, received: 2, ignored: 2 });
   expect(context.signal.aborted).toBe(false);
+});
+
+test("a notification with a handler is not counted as ignored", async () => {
+  await using connection = new FakeConnection();
+  void connection.run(connection.near, protocolWith({ gossip: () => undefined }));
+  await connection.far.send(3, ["x"]);
+  await settle();
+  const context = connection.near.context as Context<Foo>;
+  expect(context.stats.notifies.gossip).toEqual({ sent: 0, received: 1, ignored: 0 });
 });
 
 test("handlers run one after another, in the order of the messages", async () => {
