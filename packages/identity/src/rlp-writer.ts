@@ -83,12 +83,6 @@ export class RlpWriter {
     this.#buffer.set(item, this.#at);
   }
 
-  /** Puts a few bytes of RLP from the middle of others; faster than a view of them. */
-  copy(source: Uint8Array, start: number, end: number): void {
-    this.#reserve(end - start);
-    for (let i = end - 1; i >= start; i--) this.#buffer[--this.#at] = source[i] as number;
-  }
-
   /** Makes a list of everything written since {@link RlpWriter.size} was `size`. */
   list(size: number): void {
     this.#header(0xc0, this.size - size);
