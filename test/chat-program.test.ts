@@ -53,9 +53,14 @@ describe("the command line", () => {
     ["no address", ["--nick", "a", "--listen", "7"], "--listen: expected HOST:PORT, got 7"],
     ["no port", ["--nick", "a", "--listen", "a:99999"], /^--listen: expected HOST:PORT/],
     ["no time", ["--nick", "a", "--heartbeat", "soon"], /^--heartbeat: expected 1 to 3600/],
-    ["an unknown option", ["--nick", "a", "--colour"], /^Unknown option '--colour'/],
+    ["an unknown option", ["--nick", "a", "--colour"], /^Unknown option '--colour'$/],
+    [
+      "an option instead of a value",
+      ["--join", "--nick"],
+      /^Option '--join' argument is ambiguous$/,
+    ],
     ["an option without its value", ["--nick"], /^Option '--nick <value>' argument missing/],
-    ["a word too many", ["--nick", "a", "bob"], /^Unexpected argument 'bob'/],
+    ["a word too many", ["--nick", "a", "bob"], /^Unexpected argument 'bob'$/],
     ["escapes for the terminal", ["--nick", "a", "--listen", "\u001b[2J"], /got \\u\{1b\}\[2J$/],
   ])("that has %s is a usage error", (_name, args, problem) => {
     expect(() => parseOptions(args)).toThrow(problem);

@@ -71,8 +71,9 @@ function readArgs(args: readonly string[]) {
     });
     return values;
   } catch (error) {
-    // What `parseArgs` throws says which option and what is wrong with it.
-    throw new UsageError(escapeText(error instanceof Error ? error.message : String(error), 300));
+    // The first sentence says which option and what is wrong with it; the others guess what was meant.
+    const [problem = ""] = (error instanceof Error ? error.message : String(error)).split(/\.\s/);
+    throw new UsageError(escapeText(problem, 300));
   }
 }
 
