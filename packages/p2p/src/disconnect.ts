@@ -51,9 +51,9 @@ export class Disconnect extends Error {
   readonly reason: number;
 
   /** @throws RangeError when the reason is no integer in range */
-  constructor(reason: number, message?: string) {
+  constructor(reason: number, message?: string, options?: ErrorOptions) {
     checkReason(reason);
-    super(message ?? describeReason(reason));
+    super(message ?? describeReason(reason), options);
     this.reason = reason;
   }
 }
@@ -76,6 +76,12 @@ export class UselessPeer extends Disconnect {
 /** The reason in words and number: `too many peers (0x04)`. */
 export function describeReason(reason: number): string {
   return `${NAMES[reason] ?? "unknown reason"} (0x${reason.toString(16).padStart(2, "0")})`;
+}
+
+/** The reason with what else there is to say about it, which is nothing where that only repeats it. */
+export function explainReason(reason: number, why: string): string {
+  const words = describeReason(reason);
+  return why === "" || why.endsWith(words) ? words : `${words}: ${why}`;
 }
 
 /**

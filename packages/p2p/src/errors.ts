@@ -1,7 +1,7 @@
 import { escapeText, RlpError } from "@heddle/identity";
 import { RemoteProtocolError as RlpxRemoteError } from "@heddle/rlpx";
 
-import { describeReason, Disconnect, DisconnectReason } from "./disconnect.ts";
+import { Disconnect, DisconnectReason, explainReason } from "./disconnect.ts";
 
 /** How far a connection had come: TCP (or other) connect, encryption handshake, Hello exchange, subprotocols. */
 export type Phase = "dial" | "handshake" | "hello" | "session";
@@ -67,9 +67,9 @@ export class DisconnectedError extends Error {
   readonly phase: Phase;
 
   constructor(reason: number, by: Side, phase: Phase, cause?: unknown) {
-    const why = cause instanceof Error ? `: ${escapeText(cause.message, 200)}` : "";
+    const why = cause instanceof Error ? escapeText(cause.message, 200) : "";
     super(
-      `disconnected by ${by} side in phase ${phase}: ${describeReason(reason)}${why}`,
+      `disconnected by ${by} side in phase ${phase}: ${explainReason(reason, why)}`,
       cause === undefined ? undefined : { cause },
     );
     this.reason = reason;

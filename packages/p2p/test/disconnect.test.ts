@@ -13,6 +13,7 @@ import {
   UNREADABLE_REASON,
   UselessPeer,
 } from "../src/disconnect.ts";
+import { DisconnectedError } from "../src/errors.ts";
 
 interface Vectors {
   readonly disconnect: { readonly accept: string[]; readonly rejectedByReth: string[] };
@@ -171,5 +172,19 @@ describe("Disconnect", () => {
     expect(error).toMatchObject({ reason: 0x03, name: "UselessPeer" });
     expect(error.message).toBe("useless peer (0x03)");
     expect(new UselessPeer("other network").message).toBe("other network");
+  });
+});
+
+describe("a reason is not said twice", () => {
+  test.each([
+    [new UselessPeer(), "useless peer (0x03)"],
+    [new UselessPeer("not on our chain"), "useless peer (0x03): not on our chain"],
+    [new DisconnectedError(0x03, "remote", "hello"), "useless peer (0x03)"],
+    [new Error(""), "useless peer (0x03)"],
+    [undefined, "useless peer (0x03)"],
+  ])("by the end that %s causes", (cause, shown) => {
+    expect(new DisconnectedError(0x03, "local", "session", cause).message).toBe(
+      `disconnected by local side in phase session: ${shown}`,
+    );
   });
 });
