@@ -1,12 +1,13 @@
-import { bytesEqual, toHex } from "@heddle/identity";
+import { bytesEqual, formatEnode, toHex } from "@heddle/identity";
 import type { Enode } from "@heddle/identity";
 
 import type { ServerConfig } from "./config.ts";
+import { StreamEndedError } from "./connection.ts";
 import type { ServerCounters } from "./counters.ts";
 import { increment } from "./counters.ts";
 import { Scope } from "./deadline.ts";
 import type { ScopeGroup } from "./deadline.ts";
-import { describeReason, Disconnect, DisconnectReason } from "./disconnect.ts";
+import { Disconnect, DisconnectReason, explainReason } from "./disconnect.ts";
 import { DialError, TimeoutError } from "./errors.ts";
 import { EstablishError } from "./establish.ts";
 import type { LivePeer } from "./peer.ts";
@@ -37,6 +38,9 @@ export interface DialerHost {
 
 const ABORTED = "the dial was aborted";
 
+/** What a handshake gets for an answer that was sealed for another key: none. */
+const REFUSED = "; a node whose key is not the one in the enode URL ends it like this";
+
 interface Dialing {
   readonly node: Enode;
   /** From the first step to the last, each with its deadline. */
@@ -44,6 +48,8 @@ interface Dialing {
   readonly outcome: Promise<LivePeer>;
   /** How many callers still want it. */
   callers: number;
+  /** Whether it has a stream, and goes on to shake hands on it. */
+  isConnected: boolean;
 }
 
 /** Dials nodes; dials of the same node that overlap are one, and end early when no caller wants it. */
@@ -73,9 +79,17 @@ export class Dialer {
     return signal === undefined ? dialing.outcome : this.#waitFor(dialing, signal);
   }
 
-  /** Resolves when the dial of this node that is under way, if any, has come to its end. */
-  async decided(id: Uint8Array): Promise<void> {
-    await this.#dialing.get(toHex(id))?.outcome.catch(() => undefined);
+  /**
+   * Resolves when the dial of this node that is under way has come to its end. Undefined where none is, or none
+   * with a stream: a connect that hangs must not hold up what could be used meanwhile.
+   */
+  decided(id: Uint8Array): Promise<void> | undefined {
+    const dialing = this.#dialing.get(toHex(id));
+    if (dialing?.isConnected !== true) return undefined;
+    return dialing.outcome.then(
+      () => undefined,
+      () => undefined,
+    );
   }
 
   #start(node: Enode): Dialing {
@@ -86,6 +100,7 @@ export class Dialer {
       // Later, so that whoever dials again when told of the outcome finds this dial, or its end.
       outcome: Promise.resolve().then(() => this.#dial(dialing)),
       callers: 0,
+      isConnected: false,
     };
     this.#dialing.set(toHex(node.id), dialing);
     return dialing;
@@ -108,7 +123,9 @@ export class Dialer {
         }
         // Before it is aborted: what follows from that may dial again.
         this.#forget(dialing);
-        dialing.scope.abort(new Disconnect(DisconnectReason.requested, ABORTED));
+        dialing.scope.abort(
+          new Disconnect(DisconnectReason.requested, ABORTED, { cause: signal.reason }),
+        );
       };
       const leave = (): void => signal.removeEventListener("abort", onAbort);
       signal.addEventListener("abort", onAbort, { once: true });
@@ -119,9 +136,8 @@ export class Dialer {
   async #dial(dialing: Dialing): Promise<LivePeer> {
     const { node } = dialing;
     const { counters } = this.#host;
-    using scope = dialing.scope;
     try {
-      const peer = await this.#reach(node, scope);
+      const peer = await this.#reach(dialing);
       this.#forget(dialing);
       counters.dials.succeeded += 1;
       this.#host.dialed(node, undefined);
@@ -132,15 +148,30 @@ export class Dialer {
       increment(counters.dials.failed, failure.phase);
       this.#host.dialed(node, failure);
       throw failure;
+    } finally {
+      dialing.scope[Symbol.dispose]();
     }
   }
 
-  async #reach(node: Enode, scope: Scope): Promise<LivePeer> {
+  async #reach(dialing: Dialing): Promise<LivePeer> {
+    const { node, scope } = dialing;
     this.#check(node);
     scope.signal.throwIfAborted();
     const decided = this.#host.inboundDecided(node.id);
     if (decided !== undefined) await unlessAborted(decided, scope.signal);
-    return this.#host.peerOf(node.id) ?? (await this.#connect(node, scope));
+    const existing = this.#host.peerOf(node.id);
+    if (existing !== undefined) return existing;
+    const stream = await this.#connect(dialing);
+    try {
+      await this.#takeTurn(dialing);
+    } catch (error) {
+      this.#host.tasks.add(discard(stream));
+      throw error;
+    }
+    const greeted = this.#host.peerOf(node.id);
+    if (greeted === undefined) return this.#admit(dialing, stream);
+    this.#host.tasks.add(discard(stream));
+    return greeted;
   }
 
   #check(node: Enode): void {
@@ -153,11 +184,28 @@ export class Dialer {
         "local",
       );
     }
+    try {
+      // Candidates are others' code: what cannot be written as a URL is no node, and is never to be found later.
+      formatEnode(node);
+    } catch (error) {
+      throw new DialError(
+        `the node has no valid address: ${error instanceof Error ? error.message : String(error)}`,
+        "dial",
+        DisconnectReason.requested,
+        "local",
+        error,
+      );
+    }
     if (bytesEqual(node.id, nodeId)) {
       throw new DialError("cannot dial ourselves", "dial", DisconnectReason.sameIdentity, "local");
     }
     if (node.tcpPort === 0) {
-      throw new DialError("the node has no TCP port", "dial", DisconnectReason.requested, "local");
+      throw new DialError(
+        "the node has no TCP port (its server does not listen, or not yet)",
+        "dial",
+        DisconnectReason.requested,
+        "local",
+      );
     }
     if (config.allow !== undefined && !config.allow.contains(node.host)) {
       throw new DialError(
@@ -169,19 +217,32 @@ export class Dialer {
     }
   }
 
-  async #connect(node: Enode, scope: Scope): Promise<LivePeer> {
+  async #connect({ node, scope }: Dialing): Promise<ByteStream> {
     const { config, tasks } = this.#host;
-    const { dialTimeoutMs, handshakeTimeoutMs } = config.limits;
+    const { dialTimeoutMs } = config.limits;
     scope.limit(
       dialTimeoutMs,
       () => new TimeoutError("dial", dialTimeoutMs, DisconnectReason.networkError),
     );
     const address = { host: node.host, port: node.tcpPort };
     const connecting = config.transport.dial(address, { signal: scope.signal });
-    const stream = await unlessAborted(connecting, scope.signal, (late) =>
-      tasks.add(discard(late)),
-    );
+    return unlessAborted(connecting, scope.signal, (late) => tasks.add(discard(late)));
+  }
+
+  /** The node may have said Hello to us while we were connecting: that connection is decided first. */
+  async #takeTurn(dialing: Dialing): Promise<void> {
+    const { node, scope } = dialing;
+    const { handshakeTimeoutMs } = this.#host.config.limits;
     scope.limit(handshakeTimeoutMs, () => new TimeoutError("handshake", handshakeTimeoutMs));
+    const next = (): Promise<void> | undefined => this.#host.inboundDecided(node.id);
+    for (let wait = next(); wait !== undefined; wait = next()) {
+      await unlessAborted(wait, scope.signal);
+    }
+    // In the same turn in which none was found: one that says Hello from here on finds this dial.
+    dialing.isConnected = true;
+  }
+
+  async #admit({ node, scope }: Dialing, stream: ByteStream): Promise<LivePeer> {
     try {
       return await this.#host.admit(stream, node, scope.signal);
     } catch (error) {
@@ -201,12 +262,14 @@ export class Dialer {
     if (error instanceof DialError) return error;
     const where = `${node.host}:${node.tcpPort}`;
     if (error instanceof EstablishError) {
+      const why = explainReason(error.reason, error.message);
+      const isRefused = error.phase === "handshake" && error.cause instanceof StreamEndedError;
       return new DialError(
-        `dialing ${where} failed in phase ${error.phase}, ${error.side} side, ${describeReason(error.reason)}: ${error.message}`,
+        `dialing ${where} failed in phase ${error.phase}, ${error.side} side, ${why}${isRefused ? REFUSED : ""}`,
         error.phase,
         error.reason,
         error.side,
-        error.cause ?? error,
+        abortCause(error.cause) ?? error.cause ?? error,
       );
     }
     const message = error instanceof Error ? error.message : String(error);
@@ -215,9 +278,14 @@ export class Dialer {
       "dial",
       error instanceof Disconnect ? error.reason : DisconnectReason.networkError,
       "local",
-      error,
+      abortCause(error) ?? error,
     );
   }
+}
+
+/** Of a dial that its last caller gave up: the reason that the caller's signal had. */
+function abortCause(error: unknown): unknown {
+  return error instanceof Disconnect ? error.cause : undefined;
 }
 
 function abortedError(signal: AbortSignal): DialError {

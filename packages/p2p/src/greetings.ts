@@ -6,7 +6,7 @@ import { toHex } from "@heddle/identity";
  *
  * When both sides dial at the same moment, the connection that the smaller id dials goes first, and the
  * other one waits for its outcome: exactly one comes to be, on both sides, and none that somebody uses
- * already is taken down.
+ * already is taken down. A dial that is not connected yet holds nobody up: when it is, it waits in turn.
  */
 export class Greetings {
   readonly #ownKey: string;
@@ -25,12 +25,12 @@ export class Greetings {
   /**
    * Serves one inbound connection.
    *
-   * @param options.dialDecided - resolves when our dial of the node, if any, has come to its end
+   * @param options.dialDecided - resolves when our dial of the node has come to its end, if there is one that may win
    * @param options.admit - makes a peer of it; calls `identified` when the identity is proven, and goes on
    *   when that has resolved
    */
   async serve(options: {
-    dialDecided: (id: Uint8Array) => Promise<void>;
+    dialDecided: (id: Uint8Array) => Promise<void> | undefined;
     admit: (identified: (id: Uint8Array) => Promise<void>) => Promise<unknown>;
   }): Promise<void> {
     let decide: () => void = () => undefined;
@@ -38,15 +38,20 @@ export class Greetings {
       decide = resolve;
     });
     let key: string | undefined;
+    let isOver = false;
     const identified = async (id: Uint8Array): Promise<void> => {
-      if (this.#ownKey < toHex(id)) await options.dialDecided(id);
-      if (this.#greeting.has(toHex(id))) return;
+      const next = (): Promise<void> | undefined =>
+        this.#ownKey < toHex(id) ? options.dialDecided(id) : undefined;
+      for (let wait = next(); wait !== undefined; wait = next()) await wait;
+      // In the same turn in which no dial was found: one that connects from here on finds this.
+      if (isOver || this.#greeting.has(toHex(id))) return;
       key = toHex(id);
       this.#greeting.set(key, decided);
     };
     try {
       await options.admit(identified);
     } finally {
+      isOver = true;
       decide();
       if (key !== undefined) this.#greeting.delete(key);
     }

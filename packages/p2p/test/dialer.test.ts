@@ -88,6 +88,11 @@ class Host implements DialerHost {
     return [...this.peers].find((peer) => peer.id === id);
   }
 
+  /** The node says Hello to us until `greeting` settles. */
+  greet(greeting: Promise<void>): void {
+    this.greeting = greeting.finally(() => (this.greeting = undefined));
+  }
+
   inboundDecided(): Promise<void> | undefined {
     return this.greeting;
   }
@@ -222,7 +227,7 @@ describe("a dial", () => {
   test("waits for the node's own connection, if it is just saying Hello", async () => {
     const { host, dialer } = setUp();
     const greeting = defer();
-    host.greeting = greeting.promise;
+    host.greet(greeting.promise);
     const node = nodeOf(2);
     const outcome = dialer.dial(node);
     await settle();
@@ -237,7 +242,7 @@ describe("a dial", () => {
   test("goes on by itself when the node's own connection comes to nothing", async () => {
     const { host, dialer } = setUp();
     const greeting = defer();
-    host.greeting = greeting.promise;
+    host.greet(greeting.promise);
     const outcome = rejection(dialer.dial(nodeOf(2)));
     greeting.resolve();
     await settle();
@@ -434,8 +439,13 @@ describe("cancellation", () => {
       await settle();
       if (phase === "handshake") host.attempts[0]?.stream.resolve(streamOf());
       await settle();
-      for (const controller of controllers) controller.abort();
-      for (const outcome of outcomes) expect(await outcome).toMatchObject({ reason: 0x00 });
+      const reasons = controllers.map((_, i) => new Error(`caller ${i} leaves`));
+      for (const [i, controller] of controllers.entries()) controller.abort(reasons[i]);
+      for (const [i, outcome] of outcomes.entries()) {
+        const error = await outcome;
+        expect(error).toMatchObject({ name: "DialError", reason: 0x00 });
+        expect(error.cause).toBe(reasons[i]);
+      }
       expect(host.outcomes).toHaveLength(1);
       expect(dialer.size).toBe(0);
       expect(host.clock.pending).toBe(0);
@@ -505,21 +515,98 @@ describe("cancellation", () => {
   });
 });
 
+test("a node that cannot be written as a URL fails its dial, not what would show it later", async () => {
+  const { host, dialer } = setUp();
+  const error = await rejection(dialer.dial(nodeOf(2, { host: "fe80::1%eth0" })));
+  expect(error).toMatchObject({
+    name: "DialError",
+    phase: "dial",
+    side: "local",
+    cause: { code: "ERR_ENODE_BAD_HOST" },
+  });
+  expect(host.attempts).toEqual([]);
+});
+
 describe("decided()", () => {
-  test("resolves at once where no dial is under way", async () => {
-    await expect(setUp().dialer.decided(nodeOf(2).id)).resolves.toBeUndefined();
+  test("has nothing to wait for where no dial is under way, or none that is connected", async () => {
+    const { host, dialer } = setUp();
+    const node = nodeOf(2);
+    expect(dialer.decided(node.id)).toBeUndefined();
+    const outcome = rejection(dialer.dial(node));
+    await settle();
+    expect(dialer.decided(node.id)).toBeUndefined();
+    host.attempts[0]?.stream.reject(new Error("gone"));
+    await outcome;
   });
 
   test("resolves when the dial has come to its end, also to a bad one", async () => {
     const { host, dialer } = setUp();
     const node = nodeOf(2);
     const outcome = rejection(dialer.dial(node));
+    await settle();
+    host.attempts[0]?.stream.resolve(streamOf());
+    await settle();
     let isDecided = false;
-    const decided = dialer.decided(node.id).then(() => (isDecided = true));
+    const decided = dialer.decided(node.id)?.then(() => (isDecided = true));
     await settle();
     expect(isDecided).toBe(false);
-    host.attempts[0]?.stream.reject(new Error("gone"));
+    host.admissions[0]?.peer.reject(new Error("gone"));
     await decided;
+    expect(isDecided).toBe(true);
     await outcome;
+    expect(dialer.decided(node.id)).toBeUndefined();
+  });
+});
+
+describe("a dial that connects while the node says Hello to us", () => {
+  /** Connected, and waiting for its turn. */
+  async function late() {
+    const { host, dialer } = setUp();
+    const node = nodeOf(2);
+    const controller = new AbortController();
+    const outcome = dialer.dial(node, controller.signal);
+    outcome.catch(() => undefined);
+    await settle();
+    const [greeting, stream] = [defer(), streamOf()];
+    host.greet(greeting.promise);
+    host.attempts[0]?.stream.resolve(stream);
+    await settle();
+    expect(host.admissions).toEqual([]);
+    // Each would wait for the other.
+    expect(dialer.decided(node.id)).toBeUndefined();
+    return { host, node, outcome, greeting, stream, controller };
+  }
+
+  test("takes the peer that comes of it, and leaves its own stream", async () => {
+    const { host, node, outcome, greeting, stream } = await late();
+    const peer = peerOf(node);
+    host.peers.add(peer);
+    greeting.resolve();
+    expect(await outcome).toBe(peer);
+    expect(stream.isDestroyed).toBe(true);
+    expect(host.admissions).toEqual([]);
+  });
+
+  test("goes on when nothing comes of it", async () => {
+    const { host, node, outcome, greeting, stream } = await late();
+    greeting.resolve();
+    await settle();
+    const peer = peerOf(node);
+    host.admissions[0]?.peer.resolve(peer);
+    expect(await outcome).toBe(peer);
+    expect(stream.isDestroyed).toBe(false);
+  });
+
+  test("waits no longer than a handshake may take, or its caller wants it", async () => {
+    const timed = await late();
+    await timed.host.clock.advance(5_000);
+    expect(await rejection(timed.outcome)).toMatchObject({
+      cause: { what: "handshake", ms: 5_000 },
+    });
+    const aborted = await late();
+    const reason = new Error("enough");
+    aborted.controller.abort(reason);
+    expect(await rejection(aborted.outcome)).toMatchObject({ reason: 0x00, cause: reason });
+    for (const { stream } of [timed, aborted]) expect(stream.isDestroyed).toBe(true);
   });
 });

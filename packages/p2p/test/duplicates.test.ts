@@ -1,10 +1,11 @@
-import { bytesEqual } from "@heddle/identity";
+import { bytesEqual, nodeIdOf, parseEnode, toHex } from "@heddle/identity";
 import { describe, expect, test } from "vitest";
 
 import { MemoryNetwork, memoryStreamPair } from "../src/index.ts";
-import type { ByteStream, Server, StreamAddress } from "../src/index.ts";
+import type { ByteStream, Server, StreamAddress, Transport } from "../src/index.ts";
 import {
   allEvents,
+  defer,
   dialRaw,
   idle,
   keyOf,
@@ -187,4 +188,46 @@ test("our own identity at the other end is refused with 0x0a", async () => {
   const raw = await (await dialRaw(server, keyOf(42))).initiate(server.id);
   expect(bytesEqual(raw.id, server.id)).toBe(true);
   expect(await raw.readDisconnect()).toBe(0x0a);
+});
+
+/** Two keys, that of the smaller id first. */
+function sortedKeys(): [Uint8Array, Uint8Array] {
+  const [a, b] = [keyOf(910), keyOf(911)];
+  return toHex(nodeIdOf(a)) < toHex(nodeIdOf(b)) ? [a, b] : [b, a];
+}
+
+test("a dial that hangs in connecting does not shut the node out, whichever id is the smaller", async () => {
+  for (const [key, otherKey] of [
+    sortedKeys(),
+    sortedKeys().toReversed() as [Uint8Array, Uint8Array],
+  ]) {
+    const network = new MemoryNetwork();
+    const own = network.transport("127.0.0.2");
+    const connect = defer<ByteStream>();
+    const transport: Transport = { ...own, dial: () => connect.promise };
+    const server = await startServer({
+      key,
+      listen: "127.0.0.2:0",
+      transport,
+      protocols: [idle()],
+    });
+    const other = await startServer({
+      key: otherKey,
+      listen: "127.0.0.1:0",
+      transport: network.transport("127.0.0.1"),
+      protocols: [idle()],
+    });
+    const hanging = server.dial(other.enode);
+    await settle();
+    const there = await within("the other's dial", other.dial(server.enode));
+    await until("the peer is there", () => server.peers.length === 1);
+    const drops = [server, other].map((at) => allEvents(at, "peer:drop"));
+    // It connects after all: what is used already stays.
+    const { host, tcpPort: port } = parseEnode(other.enode);
+    connect.resolve(await own.dial({ host, port }, { signal: new AbortController().signal }));
+    expect(await within("the late dial", hanging)).toBe(server.peers[0]);
+    await settle(40);
+    expect(other.peers).toEqual([there]);
+    expect(drops).toEqual([[], []]);
+  }
 });

@@ -7,9 +7,12 @@ const idOf = (n: number): Uint8Array => new Uint8Array(64).fill(n);
 const OURS = 100;
 
 /** Serves a connection that says who it is when told, and is decided when told. */
-function serve(greetings: Greetings, n: number, dialDecided: Promise<void> = Promise.resolve()) {
+function serve(greetings: Greetings, n: number, dial?: Promise<void>) {
   const [isIdentified, isAdmitted] = [defer(), defer()];
   const steps: string[] = [];
+  let dialDecided = dial?.then(() => {
+    dialDecided = undefined;
+  });
   const served = greetings.serve({
     dialDecided: () => dialDecided,
     admit: async (identified) => {
@@ -73,4 +76,32 @@ test("a second connection of a node leaves the first one's place alone", async (
   first.isAdmitted.resolve();
   await first.served;
   expect(greetings.decided(idOf(1))).toBeUndefined();
+});
+
+test("a larger node's connection is there for a dial that connects from the turn on in which none was found", () => {
+  const greetings = new Greetings(idOf(OURS));
+  void greetings.serve({
+    dialDecided: () => undefined,
+    admit: (identified) => identified(idOf(200)),
+  });
+  expect(greetings.decided(idOf(200))).toBeInstanceOf(Promise);
+});
+
+test("a connection that ends while it waits for our dial leaves nothing behind", async () => {
+  const greetings = new Greetings(idOf(OURS));
+  const dial = defer();
+  let wait: Promise<void> | undefined = dial.promise;
+  const identified = defer();
+  const served = greetings.serve({
+    dialDecided: () => wait,
+    admit: (tell) => {
+      void tell(idOf(200)).then(() => identified.resolve());
+      return Promise.reject(new Error("evicted"));
+    },
+  });
+  expect((await rejection(served)).message).toBe("evicted");
+  wait = undefined;
+  dial.resolve();
+  await identified.promise;
+  expect(greetings.decided(idOf(200))).toBeUndefined();
 });
