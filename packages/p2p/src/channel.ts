@@ -10,6 +10,7 @@ import { LocalProtocolError } from "./errors.ts";
 import type { Inbox } from "./inbox.ts";
 import { messageCost } from "./inbox.ts";
 import type { Message } from "./message.ts";
+import { show } from "./option.ts";
 import { OutQueue } from "./outbox.ts";
 import type { Outgoing } from "./outbox.ts";
 import type { MessageReadWriter, Protocol, ReadOptions, SendOptions } from "./protocol.ts";
@@ -17,6 +18,9 @@ import type { ReceiveWindow } from "./window.ts";
 
 /** The largest payload that can be sent, in bytes: RLPx sizes have 24 bits. */
 export const MAX_MESSAGE_SIZE: number = 2 ** 24 - 1;
+
+/** A smaller payload fits a frame however badly it compresses, so that nothing is left to be told of it. */
+const SURE_TO_FIT = 1024 * 1024;
 
 /** Bounds of what one protocol may have waiting to be sent, in bytes of cost. */
 export interface SendLimits {
@@ -31,6 +35,8 @@ export interface ChannelOwner {
   enqueue(channel: Channel, item: Outgoing): void;
   provide(channel: Channel, context: unknown): void;
   sent(channel: Channel, code: number, payload: Uint8Array): void;
+  /** A message is dropped, and whoever sent it may not look. Once for each kind of refusal. */
+  refused(channel: Channel, error: LocalProtocolError): void;
 }
 
 const KEEP: SendOptions = {};
@@ -46,6 +52,8 @@ export class Channel implements MessageReadWriter {
   readonly #owner: ChannelOwner;
   readonly #limits: SendLimits;
   #error: Error | undefined;
+  /** The refusals that were told of, by their code. */
+  #refusals: Map<string, LocalProtocolError> | undefined;
   /** How much the other side may have on its way and in the inbox; only with flow control. */
   window: ReceiveWindow | undefined;
   /** Set while the inbox is full: fires when nothing has been taken for too long. */
@@ -106,16 +114,18 @@ export class Channel implements MessageReadWriter {
     payload: Uint8Array,
     { release = false }: SendOptions = KEEP,
   ): Promise<void> {
-    const refusal = this.#refuse(code, payload);
-    if (refusal !== undefined) return this.#failed(refusal);
+    if (!(payload instanceof Uint8Array)) {
+      throw new TypeError(`payload: expected a Uint8Array of RLP, got ${show(payload)}`);
+    }
     if (this.#error !== undefined) return this.#failed(this.#error);
+    const refusal = this.#refuse(code, payload);
+    if (refusal !== undefined) return this.#failed(this.#tell(refusal));
     const msgId = this.capability.offset + code;
     this.#owner.sent(this, code, payload);
     count(this.counters.out, code, payload.length);
-    if (
-      this.queue.cost < this.#limits.highWaterMark &&
-      payload.length < this.#limits.highWaterMark
-    ) {
+    const { highWaterMark } = this.#limits;
+    const isSmall = payload.length < Math.min(highWaterMark, SURE_TO_FIT);
+    if (isSmall && this.queue.cost < highWaterMark) {
       this.#owner.enqueue(this, { msgId, payload, release });
       return ACCEPTED;
     }
@@ -165,7 +175,21 @@ export class Channel implements MessageReadWriter {
   #sendError(code: number, error: Error): Error {
     if (!(error instanceof RlpxLocalError)) return error;
     const message = `${this.describe(code)}: ${error.message}`;
-    return new LocalProtocolError("ERR_P2P_MESSAGE_TOO_BIG", message, { cause: error });
+    return this.#tell(new LocalProtocolError("ERR_P2P_MESSAGE_TOO_BIG", message, { cause: error }));
+  }
+
+  /** Whether this refusal was told of; it need not be again. */
+  hasTold(error: unknown): boolean {
+    return error instanceof LocalProtocolError && this.#refusals?.get(error.code) === error;
+  }
+
+  /** A send that is not awaited would be refused in silence: the first refusal of a kind is told of. */
+  #tell(error: LocalProtocolError): LocalProtocolError {
+    this.#refusals ??= new Map();
+    if (this.#refusals.has(error.code)) return error;
+    this.#refusals.set(error.code, error);
+    this.#owner.refused(this, error);
+    return error;
   }
 
   /** A send that nobody awaits must not bring the process down. */

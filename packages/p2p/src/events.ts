@@ -30,7 +30,10 @@ export interface ServerEvents {
     /** Payload bytes, uncompressed. */
     readonly size: number;
   };
-  /** A `run` threw something other than a `Disconnect`; the connection ends, the server goes on. */
+  /**
+   * A `run` threw something other than a `Disconnect`: the connection ends, the server goes on. Or a send was
+   * refused, for the first time of its kind on this connection: the message is dropped, the connection goes on.
+   */
   "protocol:error": { readonly peer: Peer; readonly protocol: string; readonly error: unknown };
   /** A `run` ignored its signal and was left behind. */
   "protocol:detached": { readonly peer: Peer; readonly protocol: string };

@@ -7,7 +7,7 @@ import type { Connection } from "./connection.ts";
 import { count, createProtocolCounters } from "./counters.ts";
 import type { ProtocolCounters } from "./counters.ts";
 import { RemoteProtocolError } from "./errors.ts";
-import type { TimeoutError } from "./errors.ts";
+import type { LocalProtocolError, TimeoutError } from "./errors.ts";
 import { decodeGrants, encodeGrants, FLOW_CAPABILITY, INITIAL_WINDOW } from "./flow.ts";
 import { Inbox, MESSAGE_OVERHEAD, messageCost } from "./inbox.ts";
 import { Intake } from "./intake.ts";
@@ -28,6 +28,8 @@ export interface MuxEvents {
   received(channel: Channel, code: number, payload: Uint8Array): void;
   sent(channel: Channel, code: number, payload: Uint8Array): void;
   provided(channel: Channel, context: unknown): void;
+  /** A message that a protocol sent is dropped. */
+  refused(channel: Channel, error: LocalProtocolError): void;
 }
 
 /**
@@ -156,6 +158,11 @@ export class Mux implements ChannelOwner {
   /** @internal a channel has taken a message to send */
   sent(channel: Channel, code: number, payload: Uint8Array): void {
     this.#events.sent(channel, code, payload);
+  }
+
+  /** @internal a channel has refused a message to send */
+  refused(channel: Channel, error: LocalProtocolError): void {
+    this.#events.refused(channel, error);
   }
 
   #createChannel(

@@ -1,6 +1,6 @@
 import { setMaxListeners } from "node:events";
 
-import { escapeText, formatEnode, toHex } from "@heddle/identity";
+import { escapeText, formatIp, parseIp4, parseIp6, toHex } from "@heddle/identity";
 
 import { formatCapability } from "./capability.ts";
 import type { Capability, SharedCapability } from "./capability.ts";
@@ -17,17 +17,18 @@ import {
 } from "./disconnect.ts";
 import {
   disconnected,
+  DisconnectedError,
   disconnectReasonFor,
   LocalProtocolError,
   RemoteProtocolError,
 } from "./errors.ts";
-import type { DisconnectedError } from "./errors.ts";
 import { BASE_LENGTH, BaseMessage } from "./hello.ts";
 import type { Hello } from "./hello.ts";
 import { Keepalive } from "./keepalive.ts";
 import type { KeepaliveLimits } from "./keepalive.ts";
 import { Mux } from "./mux.ts";
 import type { MuxLimits } from "./mux.ts";
+import { show } from "./option.ts";
 import type { Peer, PeerInfo, Protocol, ProtocolHandle } from "./protocol.ts";
 import type { WireMessage } from "./session.ts";
 import type { StreamAddress } from "./stream.ts";
@@ -46,7 +47,7 @@ export interface PeerLimits extends MuxLimits, KeepaliveLimits {
 export interface LivePeerEvents {
   /** The connection is over; the first of everything that follows from it. Once. */
   ended(peer: LivePeer, error: DisconnectedError): void;
-  /** A `run` threw something that neither ends the connection on purpose nor is its end. */
+  /** A `run` threw something that neither ends the connection on purpose nor is its end, or a send was refused. */
   failed(peer: LivePeer, label: string, error: unknown): void;
   /** A `run` ignored its signal for the whole grace period. */
   detached(peer: LivePeer, label: string): void;
@@ -199,6 +200,9 @@ export class LivePeer implements Peer {
   }
 
   async protocol<Context>(handle: ProtocolHandle<Context>): Promise<Context> {
+    if (typeof handle !== "object" || typeof handle?.name !== "string") {
+      throw new TypeError(`handle: expected a protocol or { name, version }, got ${show(handle)}`);
+    }
     if (this.#end !== undefined) throw this.#end;
     const channel = this.channels.find(
       ({ capability }) =>
@@ -260,8 +264,12 @@ export class LivePeer implements Peer {
       await channel.capability.protocol.run(this, channel);
       this.#finish(DisconnectReason.clientQuitting, "local", undefined);
     } catch (error) {
-      if (isFailure(error, this.#end)) this.#events.failed(this, channel.label, error);
-      this.#finish(disconnectReasonFor(error), "local", error);
+      if (isFailure(error, this.#end) && !channel.hasTold(error))
+        this.#events.failed(this, channel.label, error);
+      // After its own end nothing follows from it; that of another connection is a fault like any other.
+      const isOtherEnd = error instanceof DisconnectedError;
+      const reason = isOtherEnd ? DisconnectReason.subprotocolError : disconnectReasonFor(error);
+      this.#finish(reason, "local", error);
     }
   }
 
@@ -279,6 +287,7 @@ export class LivePeer implements Peer {
           this.#events.message(this, "in", channel, code, payload.length),
         sent: (channel, code, payload) =>
           this.#events.message(this, "out", channel, code, payload.length),
+        refused: (channel, error) => this.#events.failed(this, channel.label, error),
         provided: (channel, context) => this.#companionOf(channel).resolve(context),
       },
     });
@@ -362,10 +371,10 @@ export class LivePeer implements Peer {
 
   async #closeConnection(error: DisconnectedError, cause: unknown): Promise<void> {
     const connection = this.#connection;
-    const isLost = error.reason === DisconnectReason.networkError && cause !== undefined;
+    const isIntended = cause === undefined || cause instanceof Disconnect;
+    const isLost = error.reason === DisconnectReason.networkError && !isIntended;
     // Who ends it on purpose means what was sent before to arrive; after a fault nothing is owed.
-    const isOnPurpose =
-      error.by === "local" && (cause === undefined || cause instanceof Disconnect);
+    const isOnPurpose = error.by === "local" && isIntended;
     if (isOnPurpose) {
       const queues = this.channels.map(({ queue }) => queue);
       await connection.flushed(this.#limits.drainTimeoutMs, queues);
@@ -470,8 +479,15 @@ export function formatAddress(address: StreamAddress | undefined): string {
   return `${host}:${address.port}`;
 }
 
-/** An enode URL for a peer that dialed us: its proven id at the address it came from. */
+/**
+ * An enode URL for a peer that dialed us: its proven id at the address it came from.
+ *
+ * Never throws, whatever a transport or session of somebody else's says: without its zone, which no URL has a
+ * place for, and with 0.0.0.0 for what is no IP address.
+ */
 export function inboundEnode(id: Uint8Array, address: StreamAddress | undefined): string {
-  const { host, port } = address ?? { host: "0.0.0.0", port: 0 };
-  return formatEnode({ id, host, tcpPort: port, udpPort: port });
+  const { host, port } = address ?? { host: "", port: 0 };
+  const ip6 = parseIp6(host.split("%", 1)[0] ?? "");
+  const shown = ip6 === undefined ? (parseIp4(host)?.join(".") ?? "0.0.0.0") : `[${formatIp(ip6)}]`;
+  return `enode://${toHex(id)}@${shown}:${port}`;
 }

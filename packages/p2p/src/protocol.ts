@@ -39,14 +39,19 @@ export interface MessageReadWriter extends AsyncIterable<Message, undefined> {
    * @param value - bytes are a byte string, strings are UTF-8, numbers and bigints minimal
    *   big-endian, arrays lists
    * @throws {@link LocalProtocolError} `ERR_P2P_CODE_RANGE`, `ERR_P2P_MESSAGE_TOO_BIG`,
-   *   `ERR_P2P_SEND_QUEUE_FULL`; `DisconnectedError`
+   *   `ERR_P2P_SEND_QUEUE_FULL`; `DisconnectedError`. Not awaited, the promise crashes nothing: the first
+   *   refusal of each kind shows as `protocol:error`
    */
   send(code: number, value: RlpInput): Promise<void>;
 
   /** Sends a list of the given items; `sendItems(0, "bar")` is `send(0, ["bar"])`. */
   sendItems(code: number, ...items: readonly RlpInput[]): Promise<void>;
 
-  /** Sends RLP that is encoded already. The bytes belong to the connection afterwards. */
+  /**
+   * Sends RLP that is encoded already. The bytes belong to the connection afterwards.
+   *
+   * @throws TypeError, at once, for a payload that is no `Uint8Array`; else as {@link MessageReadWriter.send}
+   */
   sendEncoded(code: number, payload: Uint8Array, options?: SendOptions): Promise<void>;
 
   /** Publishes what companions reach through {@link Peer.protocol}; once per connection. */
@@ -90,7 +95,7 @@ export interface Peer {
   readonly enode: string;
   /** What the other side calls itself; escape it before showing it. */
   readonly clientId: string;
-  /** Everything the other side offered, sorted. */
+  /** Everything the other side offered, in the order of its Hello. */
   readonly capabilities: readonly Capability[];
   readonly inbound: boolean;
   readonly remoteAddress: StreamAddress | undefined;
@@ -106,6 +111,11 @@ export interface Peer {
    * @param reason - 0 to 255, disconnect requested (0x00) if not given; RangeError otherwise
    */
   disconnect(reason?: number): Promise<void>;
+  /**
+   * Resolves when the connection is over and torn down, its `run`s included; never rejects. A `run` that awaits it
+   * waits for itself, until it is detached: it has `signal` for that.
+   */
+  closed(): Promise<void>;
   info(): PeerInfo;
   /**
    * What the named protocol {@link MessageReadWriter.provide}s on this connection, as soon as it does.

@@ -12,6 +12,7 @@ import {
   LocalProtocolError,
   MAX_MESSAGE_SIZE,
   RemoteProtocolError,
+  silentLogger,
   TimeoutError,
   UselessPeer,
 } from "../src/index.ts";
@@ -115,6 +116,19 @@ test("the error that says a connection is over carries no stack", async () => {
   expect(Error.stackTraceLimit).toBe(limit);
 });
 
+test("closed() resolves when the connection is over and every run has returned", async () => {
+  const { nearPeer, nearRun } = await connectScripted();
+  nearRun.lingers = true;
+  let isClosed = false;
+  const closed = nearPeer.closed().then(() => (isClosed = true));
+  await within("the connection's end", nearPeer.disconnect());
+  await settle();
+  expect(isClosed).toBe(false);
+  nearRun.done.resolve();
+  await within("the end of all of it", closed);
+  await within("asked later", nearPeer.closed());
+});
+
 test("any number of handlers may wait for a peer's end", async () => {
   const { nearPeer } = await connectScripted();
   expect(getMaxListeners(nearPeer.signal)).toBe(Infinity);
@@ -190,20 +204,63 @@ describe("rw", () => {
     ).toMatchObject({ name: "LocalProtocolError", code: "ERR_P2P_MESSAGE_TOO_BIG" });
   });
 
-  test("a message that does not compress into a frame fails alone, and the protocol can send on", async () => {
-    const { nearRun, farRun } = await connectScripted();
-    const noise = new Uint8Array(MAX_MESSAGE_SIZE);
-    for (let at = 0; at < noise.length; at += 65_536) {
-      crypto.getRandomValues(noise.subarray(at, Math.min(at + 65_536, noise.length)));
-    }
-    for (let i = 0; i < 2; i += 1) {
-      expect(await rejection(nearRun.rw.sendEncoded(0, noise))).toMatchObject({
-        name: "LocalProtocolError",
-        code: "ERR_P2P_MESSAGE_TOO_BIG",
-      });
-    }
-    await nearRun.rw.sendItems(0, "after");
-    expect(words(await within("a message", farRun.rw.read()))).toEqual(["after"]);
+  test.each([
+    ["the default", {}],
+    ["above every message's size", { highWaterMark: 64 * 1024 * 1024 }],
+  ])(
+    "a message that does not compress into a frame fails alone, with a high-water mark of %s",
+    async (_mark, limits) => {
+      const { near, nearRun, farRun } = await connectScripted({ limits });
+      const errors = allEvents(near, "protocol:error");
+      const noise = new Uint8Array(MAX_MESSAGE_SIZE);
+      for (let at = 0; at < noise.length; at += 65_536) {
+        crypto.getRandomValues(noise.subarray(at, Math.min(at + 65_536, noise.length)));
+      }
+      for (let i = 0; i < 2; i += 1) {
+        expect(await rejection(nearRun.rw.sendEncoded(0, noise))).toMatchObject({
+          name: "LocalProtocolError",
+          code: "ERR_P2P_MESSAGE_TOO_BIG",
+        });
+      }
+      await nearRun.rw.sendItems(0, "after");
+      expect(words(await within("a message", farRun.rw.read()))).toEqual(["after"]);
+      expect(errors).toMatchObject([{ error: { code: "ERR_P2P_MESSAGE_TOO_BIG" } }]);
+    },
+  );
+
+  test.each(["abc", [1], undefined])("sendEncoded() of %j throws at once", async (payload) => {
+    const { nearRun } = await connectScripted();
+    expect(() => nearRun.rw.sendEncoded(0, payload as unknown as Uint8Array)).toThrow(TypeError);
+  });
+
+  test("the first refusal of a kind is reported, awaited or not, and counts for no message sent", async () => {
+    const warnings: unknown[][] = [];
+    const logger = { ...silentLogger, warn: (...args: unknown[]) => void warnings.push(args) };
+    const { near, nearPeer, nearRun } = await connectScripted({
+      logger,
+      limits: { highWaterMark: 1_000, maxQueued: 10_000 },
+    });
+    const errors = allEvents(near, "protocol:error");
+    void nearRun.rw.sendItems(9, "x");
+    for (let i = 0; i < 100; i += 1) void nearRun.rw.sendEncoded(0, new Uint8Array(500));
+    const codes = ["ERR_P2P_CODE_RANGE", "ERR_P2P_SEND_QUEUE_FULL"];
+    expect(errors).toMatchObject(codes.map((code) => ({ protocol: "test/1", error: { code } })));
+    expect(warnings).toMatchObject(codes.map((code) => ["test/1 failed", { error: { code } }]));
+    expect(near.counters.protocols["test/1"]?.out[0]?.messages).toBe(13);
+    expect(nearPeer.signal.aborted).toBe(false);
+    nearRun.done.reject(errors[1]?.error);
+    await within("the end", nearPeer.closed());
+    expect(nearPeer.signal.reason).toMatchObject({ reason: 0x10, cause: errors[1]?.error });
+    expect(errors).toHaveLength(2);
+  });
+
+  test("a send after the end is refused by the end, and nothing is reported", async () => {
+    const { near, nearPeer, nearRun } = await connectScripted();
+    const errors = allEvents(near, "protocol:error");
+    void nearPeer.disconnect();
+    await within("the end", nearPeer.closed());
+    expect(await rejection(nearRun.rw.sendItems(9, "x"))).toBe(nearPeer.signal.reason);
+    expect(errors).toEqual([]);
   });
 
   test("a queue that nobody awaits is bounded, and what overflows it crashes nothing", async () => {
@@ -235,6 +292,8 @@ describe("the end of a run", () => {
   const boom = new Error("boom");
   const useless = new UselessPeer();
   const custom = new Disconnect(0x42);
+  const network = new Disconnect(DisconnectReason.networkError);
+  const otherEnd = new DisconnectedError(0x04, "remote", "session");
   const undecodable = new RemoteProtocolError("ERR_P2P_BAD_PAYLOAD", "bad");
   const thrower = (error: unknown) => () => {
     throw error;
@@ -254,6 +313,20 @@ describe("the end of a run", () => {
       reason: 0x42,
       cause: custom,
       isReported: false,
+    },
+    {
+      ends: "throws Disconnect for a network error",
+      end: thrower(network),
+      reason: 0x01,
+      cause: network,
+      isReported: false,
+    },
+    {
+      ends: "throws another connection's end",
+      end: thrower(otherEnd),
+      reason: 0x10,
+      cause: otherEnd,
+      isReported: true,
     },
     {
       ends: "throws a decode error",

@@ -3,7 +3,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 
 import { readReadme } from "../../../test/readme-programs.ts";
-import { DEFAULT_LIMITS } from "../src/index.ts";
+import { DEFAULT_LIMITS, DisconnectReason } from "../src/index.ts";
 
 const { programs, run, text: readme } = await readReadme(import.meta.url);
 
@@ -63,4 +63,12 @@ test("the README has every error code, every option and every event", async () =
   ];
   expect(names.length).toBeGreaterThan(40);
   expect(names.filter((name) => !readme.includes(`\`${name}\``))).toEqual([]);
+});
+
+test("the README has every disconnect reason with its number", () => {
+  const shown = [...readme.matchAll(/`(\w+)` +\| (0x[0-9a-f]{2}) +\|/g)].map(([, name, number]) => [
+    name,
+    Number(number),
+  ]);
+  expect(Object.fromEntries(shown)).toEqual(DisconnectReason);
 });
