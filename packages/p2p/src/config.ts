@@ -1,13 +1,15 @@
-import { formatEnode, isSecretKey, parseEnode } from "@heddle/identity";
-import type { Enode, Enr } from "@heddle/identity";
+import { Enr, formatEnode, isSecretKey, parseEnode } from "@heddle/identity";
+import type { Enode } from "@heddle/identity";
 
 import { validateProtocols } from "./capability.ts";
 import { CidrList } from "./cidr.ts";
 import { systemClock } from "./clock.ts";
 import type { Clock } from "./clock.ts";
+import { DisconnectReason } from "./disconnect.ts";
+import { DialError } from "./errors.ts";
 import { FLOW_CAPABILITY } from "./flow.ts";
 import { encodeHello, MAX_HELLO_SIZE, PROTOCOL_VERSION } from "./hello.ts";
-import { LOG_LEVELS, silentLogger } from "./logger.ts";
+import { guardLogger, LOG_LEVELS, silentLogger } from "./logger.ts";
 import type { Logger } from "./logger.ts";
 import { boolean, callable, integer, listOf, show, withMethods } from "./option.ts";
 import { createLimits } from "./limits.ts";
@@ -69,6 +71,26 @@ export interface ServerConfig {
   readonly random: () => number;
 }
 
+/** Typed by its keys, so that none is forgotten. */
+const OPTIONS: Readonly<Record<keyof ServerOptions, true>> = {
+  key: true,
+  clientId: true,
+  protocols: true,
+  listen: true,
+  maxPeers: true,
+  dialRatio: true,
+  trusted: true,
+  allow: true,
+  candidates: true,
+  transport: true,
+  session: true,
+  flowControl: true,
+  limits: true,
+  logger: true,
+  clock: true,
+  random: true,
+};
+
 const MAX_CLIENT_ID_BYTES = 512;
 const MAX_PEERS = 1_000_000;
 const CLOCK_METHODS = ["now", "wallNow", "setTimeout", "clearTimeout"] as const;
@@ -79,6 +101,7 @@ const CLOCK_METHODS = ["now", "wallNow", "setTimeout", "clearTimeout"] as const;
  * @throws TypeError, RangeError naming the option, what was expected and what came
  */
 export function createConfig(options: ServerOptions): ServerConfig {
+  checkNames(options);
   const { key, clientId } = options;
   const logger = withMethods("logger", options.logger ?? silentLogger, LOG_LEVELS);
   checkKey(key);
@@ -99,15 +122,38 @@ export function createConfig(options: ServerOptions): ServerConfig {
     session: callable("session", options.session ?? rlpxUpgrade),
     flowControl: boolean("flowControl", options.flowControl ?? true),
     limits: createLimits(options.limits ?? {}),
-    logger,
+    logger: guardLogger(logger),
     clock: withMethods("clock", options.clock ?? systemClock, CLOCK_METHODS),
     random: callable("random", options.random ?? Math.random),
   });
 }
 
-/** A node given as an enode URL or as its parts. */
-export function toEnode(node: string | Enode): Enode {
-  return typeof node === "string" ? parseEnode(node) : node;
+/**
+ * A node to dial, given as an enode URL, its parts or a record.
+ *
+ * @throws {@link DialError} for a record without an address, `EnodeError` for a URL or parts that name no node,
+ *   TypeError for what is neither
+ */
+export function toNode(node: string | Enode | Enr): Enode {
+  if (!(node instanceof Enr)) return toEnode(node);
+  const target = node.toEnode();
+  if (target !== undefined) return target;
+  throw new DialError(
+    "the node record names no address to dial",
+    "dial",
+    DisconnectReason.requested,
+    "local",
+  );
+}
+
+/** Whether given as a URL or as its parts, read as a URL: what is wrong with it is found the same way. */
+function toEnode(node: string | Enode): Enode {
+  if (typeof node === "string") return parseEnode(node);
+  const isNode = typeof node === "object" && node?.id instanceof Uint8Array;
+  if (!isNode || typeof node.host !== "string") {
+    throw new TypeError(`expected an enode URL or its parts, got ${show(node)}`);
+  }
+  return parseEnode(formatEnode(node));
 }
 
 /**
@@ -136,13 +182,8 @@ function createCaps(options: ServerOptions): Caps {
   return { maxPeers, maxDialed, maxInbound: dialRatio === 1 ? maxPeers : maxPeers - maxDialed };
 }
 
-/** Whether given as a URL or as its parts, read as a URL: what is wrong with it is found the same way. */
 function toTrusted(node: string | Enode, name: string): Enode {
-  if (typeof node === "string") return named(name, () => parseEnode(node));
-  if (typeof node !== "object" || !(node?.id instanceof Uint8Array)) {
-    throw new TypeError(`${name}: expected an enode URL or its parts, got ${show(node)}`);
-  }
-  return named(name, () => parseEnode(formatEnode(node)));
+  return named(name, () => toEnode(node));
 }
 
 function toProtocol(protocol: Protocol, name: string): Protocol {
@@ -166,6 +207,17 @@ function named<T>(name: string, read: () => T): T {
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     throw new TypeError(`${name}: ${message}`, { cause: error });
+  }
+}
+
+/** A misspelt option would be one that is silently not set. */
+function checkNames(options: unknown): void {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`options: expected an object, got ${show(options)}`);
+  }
+  for (const name of Object.keys(options)) {
+    if (Object.hasOwn(OPTIONS, name)) continue;
+    throw new TypeError(`${name}: no such option; there are ${Object.keys(OPTIONS).join(", ")}`);
   }
 }
 

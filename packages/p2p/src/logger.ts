@@ -1,4 +1,8 @@
 import { escapeText, toHex } from "@heddle/identity";
+import { RemoteProtocolError as RlpxRemoteError } from "@heddle/rlpx";
+
+import { Disconnect } from "./disconnect.ts";
+import { DialError, DisconnectedError, RemoteProtocolError, TimeoutError } from "./errors.ts";
 
 /** Facts that belong to a log message. */
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -26,6 +30,21 @@ const MAX_TEXT = 500;
 /** Of a field that is bytes; a node id has this many. */
 const MAX_BYTES = 64;
 
+/** Of an error's stack, and of the errors in its `cause`. */
+const MAX_FRAMES = 3;
+const MAX_CAUSES = 8;
+
+/** What peers and networks bring about. */
+const EXPECTED = [
+  DialError,
+  Disconnect,
+  DisconnectedError,
+  RemoteProtocolError,
+  RlpxRemoteError,
+  TimeoutError,
+];
+const EXPECTED_CODES: ReadonlySet<unknown> = new Set(["ERR_P2P_ESTABLISH", "ERR_P2P_STREAM_ENDED"]);
+
 const ignore = (): void => undefined;
 
 /** Says nothing. */
@@ -35,11 +54,14 @@ export const silentLogger: Logger = { debug: ignore, info: ignore, warn: ignore,
  * Logs to a console as `message key=value …` on one line, from `level` up.
  *
  * Everything is escaped, and quoted where it could be taken for another field: a client id may hold
- * terminal escapes, or ` peer=…`.
+ * terminal escapes, or ` peer=…`. An `error` that no peer and no network explains is followed by where it was
+ * thrown, `at="…"`: it is a fault in somebody's code.
  */
 export function consoleLogger(target: ConsoleLike, level: LogLevel = "info"): Logger {
   return makeLogger(level, (at, message, fields) => {
     const facts = Object.entries(fields).map(([key, value]) => ` ${key}=${showValue(value)}`);
+    const frames = framesOf(fields["error"]);
+    if (frames !== "") facts.push(` at=${quote(frames)}`);
     target[at](escapeText(message, MAX_TEXT) + facts.join(""));
   });
 }
@@ -48,6 +70,18 @@ export function consoleLogger(target: ConsoleLike, level: LogLevel = "info"): Lo
 export function pinoLogger(target: PinoLike, level: LogLevel = "debug"): Logger {
   return makeLogger(level, (at, message, { error, ...fields }) => {
     target[at](error === undefined ? fields : { ...fields, err: error }, message);
+  });
+}
+
+/** A logger that cannot throw: what is to be logged must happen, whether it can be logged or not. */
+export function guardLogger(logger: Logger): Logger {
+  if (logger === silentLogger) return logger;
+  return makeLogger("debug", (at, message, fields) => {
+    try {
+      logger[at](message, fields);
+    } catch {
+      // There is nobody else to tell.
+    }
   });
 }
 
@@ -61,6 +95,27 @@ function makeLogger(
       ? ignore
       : (message, fields = {}) => write(wanted, message, fields);
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+}
+
+/** Where an error came from, innermost frame first; empty for one that a peer or the network brought about. */
+function framesOf(error: unknown): string {
+  let cause = error;
+  let stack = "";
+  for (let depth = 0; depth < MAX_CAUSES && cause instanceof Error; depth += 1) {
+    if (isExpected(cause)) return "";
+    // What it was wrapped in on its way says less about the fault.
+    if (typeof cause.stack === "string") stack = cause.stack;
+    cause = cause.cause;
+  }
+  const frames = [...stack.matchAll(/^ +at (.+)$/gm)].slice(0, MAX_FRAMES);
+  return frames.map(([, frame = ""]) => frame).join(" < ");
+}
+
+function isExpected(error: Error): boolean {
+  return (
+    EXPECTED.some((kind) => error instanceof kind) ||
+    ("code" in error && EXPECTED_CODES.has(error.code))
+  );
 }
 
 /** Plain values as they are, errors by their message, bytes in hex, all else as JSON; never throws. */

@@ -1,11 +1,11 @@
-import { Enr, formatEnode, nodeIdOf, toHex } from "@heddle/identity";
-import type { Enode } from "@heddle/identity";
+import { formatEnode, nodeIdOf, toHex } from "@heddle/identity";
+import type { Enode, Enr } from "@heddle/identity";
 
 import { Backoff } from "./backoff.ts";
 import { CandidateLoop } from "./candidates.ts";
 import { isLoopback } from "./cidr.ts";
 import { sleep } from "./clock.ts";
-import { createConfig, toEnode } from "./config.ts";
+import { createConfig, toNode } from "./config.ts";
 import type { ServerConfig, ServerOptions } from "./config.ts";
 import { createCounters, createProtocolCounters, increment } from "./counters.ts";
 import type { ServerCounters } from "./counters.ts";
@@ -159,8 +159,8 @@ export class Server implements AsyncDisposable {
       this.#tasks.add(listening);
       await listening;
     } catch (error) {
-      if (this.#running === running) this.#running = undefined;
-      running.controller.abort(new Disconnect(DisconnectReason.clientQuitting));
+      // Dials may have begun meanwhile, and led to peers.
+      if (this.#running === running) await this.stop();
       throw error;
     }
     if (running.controller.signal.aborted) return;
@@ -197,7 +197,7 @@ export class Server implements AsyncDisposable {
    * it is connected already.
    *
    * @throws {@link DialError} saying how far it got, why it ended and on which side;
-   *   `EnodeError` for a URL that is none
+   *   `EnodeError` for a URL or parts that name no node, TypeError for what is neither
    */
   async dial(node: string | Enode | Enr, options: { signal?: AbortSignal } = {}): Promise<Peer> {
     return this.#dialer().dial(toNode(node), options.signal);
@@ -207,7 +207,8 @@ export class Server implements AsyncDisposable {
    * Keeps a connection to a node up, redialing with growing, jittered waits, until it or the server is
    * stopped. Asked for again meanwhile, it is the same one.
    *
-   * @throws {@link DialError} for a record without an address, `EnodeError` for a URL that is none
+   * @throws {@link DialError} for a record without an address, `EnodeError` for a URL or parts that name
+   *   no node, TypeError for what is neither
    */
   maintain(node: string | Enode | Enr): Maintained {
     const target = toNode(node);
@@ -458,16 +459,4 @@ export class Server implements AsyncDisposable {
     this.#emitter.emit("peer:drop", { peer, error });
     this.#running?.candidates.wake();
   }
-}
-
-function toNode(node: string | Enode | Enr): Enode {
-  if (!(node instanceof Enr)) return toEnode(node);
-  const target = node.toEnode();
-  if (target !== undefined) return target;
-  throw new DialError(
-    "the node record names no address to dial",
-    "dial",
-    DisconnectReason.requested,
-    "local",
-  );
 }

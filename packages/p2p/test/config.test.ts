@@ -139,6 +139,7 @@ describe("what cannot be used is refused at construction, by name, value and ran
       RangeError,
       "dialRatio: expected an integer from 1 to 1000000, got 0",
     ],
+    ["an unknown option", { maxpeers: 5 }, TypeError, "maxpeers: no such option; there are key, "],
     [
       "an unknown limit",
       { limits: { grace: 1 } },
@@ -364,4 +365,14 @@ describe("listen addresses", () => {
 test("an enode that was trusted by its parts reads as the URL of those parts", () => {
   const { trusted } = create({ trusted: [{ ...node, host: "EXAMPLE.org" }] });
   expect(trusted[0]).toEqual(parseEnode(formatEnode({ ...node, host: "example.org" })));
+});
+
+test.each([
+  [undefined, "undefined"],
+  [null, "null"],
+  ["x", '"x"'],
+])("options that are %j are refused as what they are", (options, shown) => {
+  expect(() => createConfig(options as unknown as ServerOptions)).toThrow(
+    new TypeError(`options: expected an object, got ${shown}`),
+  );
 });

@@ -390,5 +390,5 @@ test("a dial to an id that is no public key is refused on our side", async () =>
   const server = await startServer({ transport: new MemoryNetwork().transport("a") });
   const id = new Uint8Array(64).fill(1);
   const node = { id, host: "b", tcpPort: 1, udpPort: 1 };
-  expect(await rejection(server.dial(node))).toMatchObject({ name: "DialError", side: "local" });
+  expect(await rejection(server.dial(node))).toMatchObject({ code: "ERR_ENODE_BAD_ID" });
 });

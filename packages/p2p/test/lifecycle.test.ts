@@ -2,7 +2,7 @@ import { getEventListeners } from "node:events";
 
 import { describe, expect, test } from "vitest";
 
-import { nodeIdOf } from "@heddle/identity";
+import { nodeIdOf, toHex } from "@heddle/identity";
 import type { Enode } from "@heddle/identity";
 
 import {
@@ -307,6 +307,28 @@ describe("start()", () => {
     await one.stop();
     await other.start();
     expect(other.isRunning).toBe(true);
+  });
+
+  test("that fails leaves nothing alive that had begun meanwhile", async () => {
+    const clock = new ManualClock();
+    const network = new MemoryNetwork();
+    const far = await startServer({
+      listen: "127.0.0.2:0",
+      transport: network.transport("127.0.0.2"),
+      protocols: [idle()],
+    });
+    const listening = defer<never>();
+    const transport = { ...network.transport("127.0.0.1"), listen: () => listening.promise };
+    const server = createServer({ listen: ":1", transport, clock, protocols: [idle()] });
+    const started = rejection(server.start());
+    const peer = await within("a dial", server.dial(far.enode));
+    const maintained = server.maintain(`enode://${toHex(nodeIdOf(keyOf(77)))}@127.0.0.9:1`);
+    listening.reject(new Error("taken"));
+    expect((await started).message).toBe("taken");
+    expect(peer.signal.reason).toMatchObject({ reason: 0x08, by: "local" });
+    expect([server.peers, server.isRunning, maintained.status]).toEqual([[], false, "stopped"]);
+    await until("the far side hears of it", () => far.peers.length === 0);
+    expect(clock.pending).toBe(0);
   });
 });
 

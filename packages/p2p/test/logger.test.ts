@@ -1,7 +1,11 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { consoleLogger, LOG_LEVELS, pinoLogger, silentLogger } from "../src/logger.ts";
+import { StreamEndedError } from "../src/connection.ts";
+import { Disconnect } from "../src/disconnect.ts";
+import { DialError, DisconnectedError, RemoteProtocolError, TimeoutError } from "../src/errors.ts";
+import { EstablishError } from "../src/establish.ts";
+import { consoleLogger, guardLogger, LOG_LEVELS, pinoLogger, silentLogger } from "../src/logger.ts";
 import type { Logger, LogLevel } from "../src/logger.ts";
 
 type Line = readonly [LogLevel, ...unknown[]];
@@ -145,5 +149,64 @@ describe("consoleLogger", () => {
         expect(show({ it, end: 1 })).toMatch(/^said it=(?:[^\s"=]+|"[^"]*") end=1$/);
       }),
     );
+  });
+});
+
+describe("where an error was thrown", () => {
+  const wrapped = new Error("handler failed", { cause: new Error("boom") });
+
+  test.each([
+    ["an error", new Error("boom")],
+    ["what it is wrapped in", wrapped],
+  ])("stands on the line, file and line number of %s", (_what, error) => {
+    const line = show({ error, peer: "p" });
+    expect(line).toMatch(/^said error="?[a-z ]+"? peer=p at="[^"]*logger\.test\.ts:\d+:\d+[^"]*"$/);
+    expect(line).not.toMatch(/\p{Cc}/u);
+    expect(line.split(" < ").length).toBeLessThanOrEqual(3);
+  });
+
+  test.each([
+    ["a disconnect", new Disconnect(0x03)],
+    ["an end", new DisconnectedError(0x03, "remote", "session", new Error("boom"))],
+    ["a peer's breach", new RemoteProtocolError("ERR_P2P_BAD_PAYLOAD", "bad")],
+    ["a dial", new DialError("refused", "dial", 0x01, "local", new Error("ECONNREFUSED"))],
+    ["a handshake", new EstablishError("no", { phase: "hello", reason: 3, side: "local" })],
+    ["a stream's end", new StreamEndedError()],
+    ["a deadline", new TimeoutError("read", 1)],
+    ["what wraps one", new Error("handler failed", { cause: new Disconnect(0x03) })],
+    ["what is no error", "boom"],
+    ["an error without a stack", Object.assign(new Error("boom"), { stack: undefined })],
+  ])("is not of interest for %s", (_what, error) => {
+    expect(show({ error })).not.toContain(" at=");
+  });
+
+  test("is cut, and escaped", () => {
+    const error = new Error("boom");
+    error.stack = `Error: boom\n${'    at f\u{1b} (x" peer=evil)\n'.repeat(2)}    at ${"x".repeat(10_000)}`;
+    expect(show({ error })).toMatch(/^said error=boom at="f\\u\{1b\}[^"\p{Cc}]{1,600}"$/u);
+  });
+
+  test("does not matter to a chain of causes that goes round", () => {
+    const error = new Error("boom");
+    error.cause = error;
+    expect(show({ error })).toContain(" at=");
+  });
+});
+
+describe("guardLogger", () => {
+  test("passes everything on, and lets nothing out that the logger throws", () => {
+    const { lines, target } = record();
+    const guarded = guardLogger(consoleLogger(target, "debug"));
+    sayAll(guarded);
+    expect(lines).toHaveLength(LOG_LEVELS.length);
+    const fail = (): never => {
+      throw new Error("disk full");
+    };
+    const failing = guardLogger({ debug: fail, info: fail, warn: fail, error: fail });
+    expect(() => sayAll(failing)).not.toThrow();
+  });
+
+  test("leaves the silent one alone: the server asks whether it is that", () => {
+    expect(guardLogger(silentLogger)).toBe(silentLogger);
   });
 });

@@ -1,7 +1,8 @@
-import { generateSecretKey, nodeIdOf, parseEnode } from "@heddle/identity";
+import { EnodeError, generateSecretKey, nodeIdOf, parseEnode, toHex } from "@heddle/identity";
+import type { Enode } from "@heddle/identity";
 import { describe, expect, test } from "vitest";
 
-import { DialError, Disconnect, MemoryNetwork } from "../src/index.ts";
+import { consoleLogger, DialError, Disconnect, MemoryNetwork } from "../src/index.ts";
 import type { Server, Transport } from "../src/index.ts";
 import {
   allEvents,
@@ -21,6 +22,7 @@ import {
   settle,
   startServer,
   until,
+  watchEscapes,
   within,
 } from "./harness.ts";
 
@@ -109,6 +111,9 @@ describe("admission", () => {
       reason: 0x04,
       side: "remote",
       phase: "hello",
+      message: expect.stringMatching(
+        /failed in phase hello, remote side, too many peers \(0x04\)$/,
+      ),
     });
   });
 
@@ -220,6 +225,9 @@ describe("dial()", () => {
       phase: "handshake",
       reason: 0x01,
       side: "remote",
+      message: expect.stringMatching(
+        /; a node whose key is not the one in the enode URL ends it like this$/,
+      ),
     });
     const at = await within("the far side's failure", failed);
     expect(at).toMatchObject({ phase: "handshake", failed: { reason: 0x02, side: "local" } });
@@ -322,9 +330,35 @@ describe("dial()", () => {
       name: "EnodeError",
     });
   });
+
+  test.each([
+    ["an IPv6 zone", { host: "fe80::1%eth0" }, "ERR_ENODE_BAD_HOST"],
+    ["no UDP port", { udpPort: undefined }, "ERR_ENODE_BAD_PORT"],
+    ["an id that is too short", { id: new Uint8Array(63) }, "ERR_ENODE_BAD_ID"],
+  ])("of parts with %s rejects at once", async (_what, changes, code) => {
+    const server = await startServer({ transport: deaf });
+    const parts = { ...node("127.0.0.9", 3), ...changes } as Enode;
+    expect(await rejection(server.dial(parts))).toMatchObject({ name: "EnodeError", code });
+    expect(() => server.maintain(parts)).toThrow(EnodeError);
+  });
+
+  test.each([
+    [undefined, "undefined"],
+    [null, "null"],
+    [{}, "an object"],
+    [{ id: new Uint8Array(64) }, "an object"],
+  ])("of %j, which is no node, says what was expected", async (none, shown) => {
+    const server = await startServer({ transport: deaf });
+    const error = await rejection(server.dial(none as string));
+    expect(error).toBeInstanceOf(TypeError);
+    expect(error.message).toBe(`expected an enode URL or its parts, got ${shown}`);
+  });
 });
 
 describe("what can be seen", () => {
+  const network = new MemoryNetwork();
+  const ignore = (): void => undefined;
+
   test("events tell who came, what was negotiated, and every message", async () => {
     const on = networks().memory;
     const names = { messageNames: { 1: "word" } };
@@ -388,6 +422,60 @@ describe("what can be seen", () => {
     });
     await within("a dial", near.dial(far.enode));
     expect(reported).toHaveLength(1);
+  });
+
+  test("a logger that throws keeps nothing from happening", async () => {
+    const escaped = watchEscapes();
+    const fail = (): never => {
+      throw new Error("logger");
+    };
+    const logger = { debug: fail, info: fail, warn: fail, error: fail };
+    const { near, far, nearPeer, farRun } = await connectScripted({ logger });
+    near.on("peer:drop", fail);
+    const over = nearPeer.closed();
+    farRun.done.reject(new Error("boom"));
+    await within("the end", over);
+    expect([near.peers, far.peers]).toEqual([[], []]);
+    await within("both stop", Promise.all([near.stop(), far.stop()]));
+    expect(escaped).toEqual([]);
+  });
+
+  test("a peer may come from anywhere, an IPv6 zone or no IP address included", async () => {
+    for (const [host, shown] of [
+      ["fe80::1%eth0", "[fe80::1]:7"],
+      ["somewhere", "0.0.0.0:7"],
+    ] as const) {
+      const escaped = watchEscapes();
+      const transport = network.transport("127.0.0.2");
+      const server = await startServer({
+        listen: "127.0.0.2:0",
+        protocols: [idle()],
+        logger: consoleLogger(
+          { debug: ignore, info: ignore, warn: ignore, error: ignore },
+          "debug",
+        ),
+        transport: {
+          ...transport,
+          listen: (address, accept) =>
+            transport.listen(address, (stream) => {
+              Object.defineProperty(stream, "remoteAddress", { value: { host, port: 7 } });
+              accept(stream);
+            }),
+        },
+      });
+      const near = await startServer({
+        transport: network.transport("127.0.0.1"),
+        protocols: [idle()],
+      });
+      const added = nextEvent(server, "peer:add");
+      await within("a dial", near.dial(server.enode));
+      const { peer } = await within("the peer", added);
+      expect(peer.remoteAddress).toEqual({ host, port: 7 });
+      expect(server.info().peers[0]?.enode).toBe(`enode://${toHex(near.id)}@${shown}`);
+      await within("the stop", server.stop());
+      expect(server.peers).toEqual([]);
+      expect(escaped).toEqual([]);
+    }
   });
 
   test("info() shows the node and its peers", async () => {
@@ -489,6 +577,13 @@ describe("requires", () => {
     expect(await rejection(peer.protocol({ name: "base", version: 2 }))).toMatchObject({
       code: "ERR_P2P_NOT_SHARED",
     });
+  });
+
+  test.each([undefined, null, "test", {}])("peer.protocol(%j) says what it takes", async (none) => {
+    const { nearPeer } = await connectScripted();
+    const error = await rejection(nearPeer.protocol(none as { name: string }));
+    expect(error).toBeInstanceOf(TypeError);
+    expect(error.message).toMatch(/^handle: expected a protocol or \{ name, version \}, got /);
   });
 
   test("peer.protocol() rejects when the connection ends first", async () => {
