@@ -2,12 +2,12 @@ import { bytesEqual, formatEnode, toHex } from "@heddle/identity";
 import type { Enode } from "@heddle/identity";
 
 import type { ServerConfig } from "./config.ts";
-import { StreamEndedError } from "./connection.ts";
 import type { ServerCounters } from "./counters.ts";
 import { increment } from "./counters.ts";
 import { Scope } from "./deadline.ts";
 import type { ScopeGroup } from "./deadline.ts";
-import { Disconnect, DisconnectReason, explainReason } from "./disconnect.ts";
+import { dialError } from "./dial-error.ts";
+import { Disconnect, DisconnectReason } from "./disconnect.ts";
 import { DialError, TimeoutError } from "./errors.ts";
 import { EstablishError } from "./establish.ts";
 import type { LivePeer } from "./peer.ts";
@@ -37,9 +37,6 @@ export interface DialerHost {
 }
 
 const ABORTED = "the dial was aborted";
-
-/** What a handshake gets for an answer that was sealed for another key: none. */
-const REFUSED = "; a node whose key is not the one in the enode URL ends it like this";
 
 interface Dialing {
   readonly node: Enode;
@@ -143,7 +140,7 @@ export class Dialer {
       this.#host.dialed(node, undefined);
       return peer;
     } catch (error) {
-      const failure = this.#dialError(node, error);
+      const failure = dialError(node, error);
       this.#forget(dialing);
       increment(counters.dials.failed, failure.phase);
       this.#host.dialed(node, failure);
@@ -257,35 +254,6 @@ export class Dialer {
       return peer;
     }
   }
-
-  #dialError(node: Enode, error: unknown): DialError {
-    if (error instanceof DialError) return error;
-    const where = `${node.host}:${node.tcpPort}`;
-    if (error instanceof EstablishError) {
-      const why = explainReason(error.reason, error.message);
-      const isRefused = error.phase === "handshake" && error.cause instanceof StreamEndedError;
-      return new DialError(
-        `dialing ${where} failed in phase ${error.phase}, ${error.side} side, ${why}${isRefused ? REFUSED : ""}`,
-        error.phase,
-        error.reason,
-        error.side,
-        abortCause(error.cause) ?? error.cause ?? error,
-      );
-    }
-    const message = error instanceof Error ? error.message : String(error);
-    return new DialError(
-      `dialing ${where} failed in phase dial: ${message}`,
-      "dial",
-      error instanceof Disconnect ? error.reason : DisconnectReason.networkError,
-      "local",
-      abortCause(error) ?? error,
-    );
-  }
-}
-
-/** Of a dial that its last caller gave up: the reason that the caller's signal had. */
-function abortCause(error: unknown): unknown {
-  return error instanceof Disconnect ? error.cause : undefined;
 }
 
 function abortedError(signal: AbortSignal): DialError {
