@@ -160,8 +160,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a reply to an id that was never asked is let pass",
     file: `${protocol}/requests.ts`,
-    find: "envelope.id < 1 || envelope.id > this.#lastId",
-    put: "envelope.id < 1",
+    find: "id < 1 || id > this.#lastId",
+    put: "id < 1",
     tests: ["packages/protocol/test/requests.test.ts"],
   },
   {
