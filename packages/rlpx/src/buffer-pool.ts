@@ -1,6 +1,8 @@
+import { freeBuffer } from "./free-buffer.ts";
+
 /** The smallest buffer lent: a batch of frames, or one read of a socket (64 KiB in Node) and a rest. */
 export const LEAST_LENT_BYTES: number = 128 * 1024;
-/** Larger buffers are made for the occasion: one of them would be most of what the pool may keep. */
+/** Larger buffers are freed, not kept: one of them would be most of what the pool may keep. */
 const MOST_BYTES = 2 * 1024 * 1024;
 /** What the pool keeps of buffers that nobody uses, in bytes. */
 const MAX_KEPT_BYTES = 4 * 1024 * 1024;
@@ -26,7 +28,7 @@ interface Lending {
  * @returns a buffer of at least that length, with arbitrary content
  */
 export function borrowBuffer(length: number): Uint8Array {
-  if (length > MOST_BYTES) return new Uint8Array(length);
+  if (length > MOST_BYTES) return createLent(length);
   const index = lengthClass(length);
   const found = kept[index]?.pop();
   if (found === undefined) return createLent(LEAST_LENT_BYTES << index);
@@ -42,7 +44,7 @@ function createLent(length: number): Uint8Array {
 }
 
 /**
- * Takes a buffer back. Whoever returns it must not look at it again.
+ * Takes a buffer back, to lend it again or to free it. Whoever returns it must not look at it again.
  *
  * @param view - the buffer or any part of it; anything that was not lent, or was returned, is left alone
  */
@@ -51,7 +53,10 @@ export function returnBuffer(view: Uint8Array): void {
   if (entry?.isLent !== true) return;
   entry.isLent = false;
   const { length } = entry.whole;
-  if (keptBytes + length > MAX_KEPT_BYTES) return;
+  if (length > MOST_BYTES || keptBytes + length > MAX_KEPT_BYTES) {
+    freeBuffer(entry.whole);
+    return;
+  }
   kept[lengthClass(length)]?.push(entry);
   keptBytes += length;
 }

@@ -72,7 +72,6 @@ describe("what was not lent is not taken", () => {
     ["of nothing", () => new Uint8Array(0)],
     ["in memory that is shared", () => new Uint8Array(new SharedArrayBuffer(128 * KIB))],
     ["that Node's own pool holds", () => Buffer.from("some text")],
-    ["lent for one occasion", () => pool.borrowBuffer(2 * MIB + 1)],
   ])("a buffer %s", (_what, make) => {
     const foreign = make();
     pool.returnBuffer(foreign);
@@ -103,6 +102,16 @@ describe("what is kept", () => {
     expect(large).not.toContain(borrow(2 * MIB));
   });
 
+  test("is not what is longer than 2 MiB, nor what there is no room for: both are freed at once", () => {
+    const long = pool.borrowBuffer(2 * MIB + 1);
+    pool.returnBuffer(long);
+    expect(long).toHaveLength(0);
+    const lent = times(3, () => pool.borrowBuffer(2 * MIB));
+    lent.forEach((view) => pool.returnBuffer(view));
+    expect(lent.map(({ length }) => length)).toEqual([2 * MIB, 2 * MIB, 0]);
+    expect(times(3, () => borrow(2 * MIB))).not.toContain(lent[2]?.buffer);
+  });
+
   test("has room again for what is lent out of it", () => {
     const lent = times(32, () => borrow(1));
     lent.forEach(giveBack);
@@ -119,20 +128,20 @@ test("no buffer is ever in two hands, and none that is kept is too short", () =>
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const hands = new Set<ArrayBufferLike>();
-      const seen: ArrayBufferLike[] = [];
+      const seen: Uint8Array[] = [];
       for (const { length, back } of steps) {
         const lent = pool.borrowBuffer(length);
         expect(lent.length).toBeGreaterThanOrEqual(length);
         expect(hands).not.toContain(lent.buffer);
         hands.add(lent.buffer);
-        seen.push(lent.buffer);
+        seen.push(lent);
         // Any that was seen, in a hand or not: some come back twice.
-        const memory = seen[back];
-        if (memory === undefined) continue;
-        giveBack(memory);
-        hands.delete(memory);
+        const returned = seen[back];
+        if (returned === undefined) continue;
+        pool.returnBuffer(returned);
+        hands.delete(returned.buffer);
       }
-      hands.forEach(giveBack);
+      seen.forEach((lent) => pool.returnBuffer(lent));
     }),
     { numRuns: 50 },
   );
