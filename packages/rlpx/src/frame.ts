@@ -41,7 +41,7 @@ export class FrameWriter {
 
   /**
    * @param secrets - copied
-   * @param engine - does the work; the one that all connections share unless told otherwise
+   * @param engine - does the work; the one in which all connections seal unless told otherwise
    */
   constructor(secrets: FrameSecrets, engine: FrameEngine = sharedEngine("sealing")) {
     this.#direction = new Direction(secrets, engine);
@@ -186,7 +186,7 @@ export class FrameReader {
 
   /**
    * @param secrets - copied
-   * @param engine - does the work; the one that all connections share unless told otherwise
+   * @param engine - does the work; the one in which all connections open unless told otherwise
    */
   constructor(
     secrets: FrameSecrets & { readonly maxFrameSize: number },

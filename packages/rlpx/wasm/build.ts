@@ -31,7 +31,6 @@ const ADDRESSES: Readonly<Record<string, number>> = {
   digest: MEMORY.digest,
   mixed: MIXED_AT,
   window: MEMORY.window,
-  keystream: MEMORY.keystream,
 };
 
 const dataSegment = (at: number, bytes: Uint8Array): string =>
